@@ -1,0 +1,3 @@
+//! The command `dejima`.
+
+fn main() {}

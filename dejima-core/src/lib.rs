@@ -1,0 +1,14 @@
+//! The Dejima algorithms, apart from any network and any clock.
+//!
+//! [`transaction`] and [`group`] are pure state machines, [`delta`] is what they exchange, [`strategy`] turns
+//! declarations into SQL. Only `database` (feature `postgres`) does IO, and it decides nothing.
+
+pub mod delta;
+pub mod group;
+pub mod name;
+pub mod refusal;
+pub mod strategy;
+pub mod transaction;
+
+#[cfg(feature = "postgres")]
+pub mod database;

@@ -1,0 +1,101 @@
+//! Why a transaction is refused, in the words and the SQLSTATE that reach the client's driver.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{PeerName, TableName};
+
+/// A refusal on its way to the client: who refused, what, why, and what to do.
+///
+/// It never carries a value of a row: a constraint's message in PostgreSQL quotes the failing row, which may
+/// hold columns that the client's organisation may not see (invariant 5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The peer that refused or that could not be reached.
+    pub peer: PeerName,
+    /// Five characters of SQLSTATE (PostgreSQL, appendix A).
+    pub sqlstate: String,
+    /// One line: what is refused.
+    pub message: String,
+    /// Who refused and why.
+    pub detail: String,
+    /// What the client or the operator can do.
+    pub hint: String,
+}
+
+/// The SQLSTATEs that we say ourselves; the rest are what PostgreSQL said at the refusing peer.
+pub mod sqlstate {
+    /// serialization_failure: a conflict or a lost race, try again.
+    pub const SERIALIZATION_FAILURE: &str = "40001";
+    /// connection_failure: a peer could not be reached.
+    pub const CONNECTION_FAILURE: &str = "08006";
+    /// query_canceled: a peer did not answer in time.
+    pub const QUERY_CANCELED: &str = "57014";
+    /// cannot_connect_now: a peer is not ready yet, or is stopping.
+    pub const CANNOT_CONNECT_NOW: &str = "57P03";
+    /// with_check_option_violation: a put did not make the row appear in the Dejima table.
+    pub const WITH_CHECK_OPTION_VIOLATION: &str = "44000";
+    /// protocol_violation: a message that its sender may not send.
+    pub const PROTOCOL_VIOLATION: &str = "08P01";
+    /// feature_not_supported.
+    pub const FEATURE_NOT_SUPPORTED: &str = "0A000";
+}
+
+impl Refusal {
+    /// Two values for one attribute, or old values that are not there any more.
+    pub fn conflict(peer: &PeerName, table: &TableName, what: &str) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::SERIALIZATION_FAILURE.into(),
+            message: format!("conflict in Dejima table \"{table}\" at peer \"{peer}\""),
+            detail: what.into(),
+            hint: "Another transaction changed the same row. Try the transaction again.".into(),
+        }
+    }
+
+    /// A peer that could not be reached or did not answer.
+    pub fn unreachable(peer: &PeerName, why: &str) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::CONNECTION_FAILURE.into(),
+            message: format!("peer \"{peer}\" cannot be reached"),
+            detail: why.into(),
+            hint: format!(
+                "The change concerns data shared with peer \"{peer}\". Try again when it is back; \
+                 changes of data that it does not share still work."
+            ),
+        }
+    }
+
+    /// A peer whose answer did not come in time.
+    pub fn late(peer: &PeerName, waited_ms: u64) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::QUERY_CANCELED.into(),
+            message: format!("the peers did not agree within {waited_ms} ms"),
+            detail: format!("Peer \"{peer}\" gave up waiting."),
+            hint: "Try again; if it happens again, look at `dejima peers` and `dejima tx list`.".into(),
+        }
+    }
+
+    /// A peer that does not know yet with whom it shares.
+    pub fn incomplete_group(peer: &PeerName, table: &TableName, silent_seeds: &[String]) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::CANNOT_CONNECT_NOW.into(),
+            message: format!("peer \"{peer}\" does not know yet who shares Dejima table \"{table}\""),
+            detail: format!("These seeds have not answered yet: {}.", silent_seeds.join(", ")),
+            hint: "Try again when a seed has answered; `dejima groups` shows the state.".into(),
+        }
+    }
+
+    /// A message that its sender may not send (invariant 5).
+    pub fn forbidden(peer: &PeerName, why: &str) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::PROTOCOL_VIOLATION.into(),
+            message: format!("peer \"{peer}\" does not accept this message"),
+            detail: why.into(),
+            hint: "Compare `dejima tables` and `dejima groups` at both peers.".into(),
+        }
+    }
+}

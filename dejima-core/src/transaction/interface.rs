@@ -1,0 +1,256 @@
+//! What goes into the machine and what comes out of it.
+
+use std::collections::BTreeMap;
+
+use super::{Answer, Request};
+use crate::delta::{Captured, Delta, Put, Schema};
+use crate::name::{Gid, PeerName, TableName};
+use crate::refusal::Refusal;
+
+/// Milliseconds on a clock that never goes back; its zero is of no importance.
+pub type Millis = u64;
+
+/// Tells the requests of one peer apart, also after a restart of the peer if it starts from the incarnation.
+pub type RequestId = u64;
+
+/// How a global transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Decision {
+    /// Visible everywhere.
+    Commit,
+    /// Visible nowhere.
+    Abort,
+}
+
+/// The bounds of waiting, all in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the hook's call to the last vote; after it the origin refuses.
+    pub transaction_ms_max: Millis,
+    /// How long a participant that has not voted waits for its parent before it aborts alone.
+    pub idle_ms_max: Millis,
+    /// The first wait before a message or request that must arrive is sent again; doubles up to `retry_ms_max`.
+    pub retry_ms_min: Millis,
+    /// The longest wait between two attempts.
+    pub retry_ms_max: Millis,
+    /// The first wait before the database is asked for the outcome; doubles slowly up to `outcome_ms_max`.
+    pub outcome_ms_min: Millis,
+    /// The longest wait between two questions for the outcome.
+    pub outcome_ms_max: Millis,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            transaction_ms_max: 4_000,
+            idle_ms_max: 10_000,
+            retry_ms_min: 100,
+            retry_ms_max: 10_000,
+            outcome_ms_min: 1,
+            outcome_ms_max: 1_000,
+        }
+    }
+}
+
+/// A message between two peers. Each question has one answer, which carries its `request`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// The delta of one Dejima table (rpc Propagate).
+    Propagate {
+        /// The transaction.
+        gid: Gid,
+        /// The sender's number for this request.
+        request: RequestId,
+        /// The Dejima table that both share.
+        table: TableName,
+        /// The change.
+        delta: Delta,
+    },
+    /// The whole subtree of the request has applied it, or somebody refused.
+    Propagated {
+        /// The transaction.
+        gid: Gid,
+        /// The request that is answered.
+        request: RequestId,
+        /// `Ok(true)`: the sender of the request has become this peer's parent.
+        result: Result<bool, Refusal>,
+    },
+    /// Promise to commit (rpc Vote).
+    Vote {
+        /// The transaction.
+        gid: Gid,
+        /// The sender's number for this request.
+        request: RequestId,
+    },
+    /// The promise, or the refusal to promise.
+    Voted {
+        /// The transaction.
+        gid: Gid,
+        /// The request that is answered.
+        request: RequestId,
+        /// `Ok`: prepared, and so is the subtree.
+        result: Result<(), Refusal>,
+    },
+    /// The decision (rpc Terminate).
+    Terminate {
+        /// The transaction.
+        gid: Gid,
+        /// The sender's number for this request.
+        request: RequestId,
+        /// The decision.
+        decision: Decision,
+    },
+    /// The decision is durable here.
+    Terminated {
+        /// The transaction.
+        gid: Gid,
+        /// The request that is answered.
+        request: RequestId,
+    },
+    /// What was decided? (rpc Inquire)
+    Inquire {
+        /// The transaction.
+        gid: Gid,
+        /// The sender's number for this request.
+        request: RequestId,
+    },
+    /// `None`: not decided yet.
+    Decided {
+        /// The transaction.
+        gid: Gid,
+        /// The request that is answered.
+        request: RequestId,
+        /// The decision, if there is one.
+        decision: Option<Decision>,
+    },
+}
+
+/// What the hook is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallbackAnswer {
+    /// Everybody has promised; the client's COMMIT decides.
+    Voted {
+        /// The participants adopted by the origin, for the decision row.
+        participants: Vec<PeerName>,
+    },
+    /// Nothing shared has changed.
+    Unshared,
+    /// Put this into the base tables and call again.
+    Apply {
+        /// What to put, in this order.
+        puts: Vec<Put>,
+    },
+    /// Raise this error.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Everything that can happen to the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The first input after a start: what to do about the past. Nothing else is handled before it is answered.
+    Started,
+    /// Which Dejima tables this peer has, and who shares them. `None` as members: not known yet.
+    Members {
+        /// The Dejima tables of this peer.
+        tables: BTreeMap<TableName, Membership>,
+    },
+    /// The hook of a client's transaction calls.
+    Callback {
+        /// The transaction.
+        gid: Gid,
+        /// 0, then one more after each answer `Apply`.
+        round: u32,
+        /// What was captured since the last call.
+        captured: Vec<Captured>,
+    },
+    /// The hook hung up before it had its answer.
+    CallbackLost {
+        /// The transaction.
+        gid: Gid,
+    },
+    /// A message has come.
+    Received {
+        /// Its sender.
+        from: PeerName,
+        /// The message.
+        message: Message,
+    },
+    /// A question could not be delivered, or its answer did not come in time.
+    Undelivered {
+        /// The peer asked.
+        to: PeerName,
+        /// The question's transaction.
+        gid: Gid,
+        /// The question's number.
+        request: RequestId,
+        /// Why, for the client and the operator.
+        why: String,
+    },
+    /// The database has answered.
+    Database(Answer),
+    /// Time has passed.
+    Tick,
+    /// Take no new transactions, finish those at hand.
+    Stop,
+}
+
+/// A Dejima table as this peer shares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Columns and key.
+    pub schema: Schema,
+    /// The other members, or the seeds that must answer before they are known.
+    pub members: Result<Vec<PeerName>, Vec<String>>,
+}
+
+/// Everything that the machine can want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a message. Questions come back as an answer or as `Undelivered`, sooner or later.
+    Send {
+        /// To whom.
+        to: PeerName,
+        /// What.
+        message: Message,
+    },
+    /// Answer the hook.
+    Callback {
+        /// The transaction.
+        gid: Gid,
+        /// The answer.
+        answer: CallbackAnswer,
+    },
+    /// Ask the database.
+    Database(Request),
+}
+
+/// A transaction in flight, for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The transaction.
+    pub gid: Gid,
+    /// Absent at the origin.
+    pub parent: Option<PeerName>,
+    /// The peers that this one told of it.
+    pub participants: Vec<PeerName>,
+    /// The state's name.
+    pub state: &'static str,
+    /// When this peer first heard of it.
+    pub since: Millis,
+    /// How many rows of which Dejima tables.
+    pub touched: BTreeMap<TableName, Touched>,
+}
+
+/// Numbers of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Rows inserted.
+    pub inserted: u64,
+    /// Rows updated.
+    pub updated: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+}

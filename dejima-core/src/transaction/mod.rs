@@ -1,0 +1,13 @@
+//! Global transactions: propagate, vote, decide, terminate, as one pure state machine a peer.
+//!
+//! The README beside this file tells the life of a transaction and argues each state. The machine never waits,
+//! reads no clock and rolls no dice: everything comes in by [`Machine::handle`], everything goes out by
+//! [`Machine::poll_output`], and [`Machine::poll_timeout`] says when it wants to be called again.
+
+mod database;
+mod interface;
+mod machine;
+
+pub use database::{Answer, Outcome, Recovered, Request};
+pub use interface::{CallbackAnswer, Decision, Input, Limits, Membership, Message, Millis, Output, RequestId, Summary, Touched};
+pub use machine::Machine;
