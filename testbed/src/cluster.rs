@@ -87,8 +87,9 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts a cluster that was stopped or killed, and blocks until it accepts connections.
+    /// Starts a cluster that was stopped or killed (one that runs is stopped first), and blocks until it accepts connections.
     pub fn start_again(&mut self) -> Result<(), Error> {
+        self.stop(Shutdown::Fast);
         let name = format!("pg-{}", self.options.name);
         let log = self.log();
         let ready_file = self.folder.join("data/postmaster.pid");
@@ -154,12 +155,6 @@ impl Cluster {
         }
     }
 
-    /// Stops the server fast and starts it again.
-    pub fn restart(&mut self) -> Result<(), Error> {
-        self.stop(Shutdown::Fast);
-        self.start_again()
-    }
-
     /// The folder of the socket: the `host` of a connection string.
     pub fn socket_folder(&self) -> &Path {
         &self.folder
@@ -172,9 +167,11 @@ impl Cluster {
 
     /// The connection string for a role and a database.
     pub fn url(&self, role: &str, database: &str) -> String {
+        let host = quote_setting(&self.folder.display().to_string());
         format!(
-            "host={} user={role} dbname={database}",
-            self.folder.display()
+            "host={host} user={} dbname={}",
+            quote_setting(role),
+            quote_setting(database)
         )
     }
 
@@ -221,6 +218,15 @@ impl Drop for Cluster {
 /// Writes a name as an SQL identifier.
 pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Writes a value as connection strings want it; plain ones stay as they are.
+fn quote_setting(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// Runs initdb into `folder/data`.

@@ -137,3 +137,81 @@ pub(crate) fn place_executable(
     }
     Ok(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::cluster::{Cluster, ClusterOptions};
+
+    const OWNER: &str = "DEJIMA_TESTBED_OWNER";
+
+    /// Not a test by itself: the process that the next test kills.
+    #[test]
+    fn owner() {
+        if std::env::var_os(OWNER).is_none() {
+            return;
+        }
+        let scratch = Scratch::new().unwrap();
+        let cluster = Cluster::start(&scratch, ClusterOptions::named("one")).unwrap();
+        println!(
+            "\nfolder {} {}",
+            scratch.folder().display(),
+            cluster.url("postgres", "postgres")
+        );
+        loop {
+            std::thread::park();
+        }
+    }
+
+    #[test]
+    fn a_killed_owner_leaves_nothing() {
+        let mut owner = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "scratch::tests::owner", "--nocapture"])
+            .env(OWNER, "yes")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+        let line = lines
+            .map(Result::unwrap)
+            .find(|line| line.starts_with("folder "))
+            .unwrap();
+        let folder = line.split(' ').nth(1).unwrap().to_owned();
+        assert!(processes_of(&folder) > 1, "guardian and server");
+
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+
+        let until = Instant::now() + Duration::from_secs(30);
+        while (Path::new(&folder).exists() || processes_of(&folder) > 0) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!Path::new(&folder).exists(), "{folder} is gone");
+        assert_eq!(processes_of(&folder), 0);
+    }
+
+    #[test]
+    fn a_dropped_scratch_leaves_nothing() {
+        let scratch = Scratch::new().unwrap();
+        let folder = scratch.folder().to_owned();
+        let cluster = Cluster::start(&scratch, ClusterOptions::named("one")).unwrap();
+        drop(scratch);
+        assert!(folder.exists(), "the cluster is still in it");
+        drop(cluster);
+        assert!(!folder.exists());
+    }
+
+    fn processes_of(folder: &str) -> usize {
+        let command_line = |process: &std::fs::DirEntry| {
+            std::fs::read(process.path().join("cmdline")).unwrap_or_default()
+        };
+        std::fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .filter(|process| String::from_utf8_lossy(&command_line(process)).contains(folder))
+            .count()
+    }
+}
