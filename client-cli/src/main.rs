@@ -1,3 +1,85 @@
-//! The command `dejima`.
+//! The command `dejima`: the demo, manual changes at a peer, and a look into a running peer.
 
-fn main() {}
+mod arguments;
+mod change;
+mod demo;
+mod failure;
+mod inspect;
+mod installation;
+mod output;
+mod value;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use arguments::{Arguments, Command};
+use failure::Failure;
+use output::Output;
+
+/// 0: done. 1: refused or failed. 2: the command line is wrong (as clap does it, too).
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = arguments.output;
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error, output),
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "dejima",
+                &mut io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        command => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(run_async(command, arguments.peer, arguments.output))
+        }
+    }
+}
+
+async fn run_async(
+    command: Command,
+    peer: Option<String>,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(options) => return demo::run(options).await,
+        Command::Insert(arguments) => change::insert(arguments, peer, output).await?,
+        Command::Update(arguments) => change::update(arguments, peer, output).await?,
+        Command::Delete(arguments) => change::delete(arguments, peer, output).await?,
+        Command::Sql(arguments) => change::sql(arguments, peer, output).await?,
+        Command::Peers => inspect::peers(&address(peer)?, output).await?,
+        Command::Groups => inspect::groups(&address(peer)?, output).await?,
+        Command::Tables => inspect::tables(&address(peer)?, output).await?,
+        Command::Tx(arguments::Tx::List) => {
+            inspect::list_transactions(&address(peer)?, output).await?
+        }
+        Command::Tx(arguments::Tx::Show { gid }) => {
+            inspect::show_transaction(&address(peer)?, &gid, output).await?
+        }
+        Command::Install(arguments) => installation::install(arguments).await?,
+        Command::Completions { .. } | Command::Man => unreachable!("handled without a runtime"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn address(peer: Option<String>) -> Result<String, Failure> {
+    peer.ok_or_else(|| {
+        Failure::usage("which peer? Say --peer ADDRESS or set DEJIMA_PEER; it is the address `local` of its configuration")
+    })
+}
