@@ -9,6 +9,7 @@ mod installation;
 mod output;
 mod value;
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
@@ -20,12 +21,23 @@ use output::Output;
 
 /// 0: done. 1: refused or failed. 2: the command line is wrong (as clap does it, too).
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(without_separator(std::env::args_os().collect()));
     let output = arguments.output;
     match run(arguments) {
         Ok(code) => code,
         Err(error) => failure::report(&error, output),
     }
+}
+
+/// `cargo demo -- --once` arrives as `dejima demo -- --once`, because the alias has a `--` of its own.
+fn without_separator(mut words: Vec<OsString>) -> Vec<OsString> {
+    if let [_, command, separator, ..] = words.as_slice()
+        && command == "demo"
+        && separator == "--"
+    {
+        words.remove(2);
+    }
+    words
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -82,4 +94,26 @@ fn address(peer: Option<String>) -> Result<String, Failure> {
     peer.ok_or_else(|| {
         Failure::usage("which peer? Say --peer ADDRESS or set DEJIMA_PEER; it is the address `local` of its configuration")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_takes_its_options_as_cargo_passes_them() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert_eq!(
+            without_separator(words("dejima demo -- --once")),
+            words("dejima demo --once")
+        );
+        assert_eq!(
+            without_separator(words("dejima demo --once")),
+            words("dejima demo --once")
+        );
+        assert_eq!(
+            without_separator(words("dejima sql -- x")),
+            words("dejima sql -- x")
+        );
+    }
 }
