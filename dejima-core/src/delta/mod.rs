@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::name::TableName;
 
 pub use join::Conflict;
-pub use net::Net;
-pub use put::{Put, PutRow};
+pub use net::{InvalidRow, Net};
+pub use put::{KeyCycle, Put, PutRow};
 
 /// A value in its text form under the pinned settings (sql/README.md); `None` is SQL NULL.
 pub type Value = Option<Arc<str>>;
@@ -103,12 +103,35 @@ pub enum Change {
     },
 }
 
-/// The change of one Dejima table in one transaction: one [`Change`] a row, by the row's key before the
-/// transaction (for an insert, its new key).
+/// Which row a change is about. A row that moves away from a key and a new row that takes the key in the same
+/// transaction are two.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowId {
+    /// The key before the transaction; for a new row, its key after it.
+    pub key: Key,
+    /// The row did not exist before the transaction.
+    pub is_new: bool,
+}
+
+/// The change of one Dejima table in one transaction: one [`Change`] a row. The change of a row is an insert
+/// exactly if the row [is new](RowId::is_new).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
     /// The changed rows.
-    pub rows: BTreeMap<Key, Change>,
+    pub rows: BTreeMap<RowId, Change>,
+}
+
+impl Delta {
+    /// True if nothing has changed.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Adds the change of a row that the delta does not speak about yet.
+    pub fn add(&mut self, key: Key, change: Change) {
+        let is_new = matches!(change, Change::Insert { .. });
+        self.rows.insert(RowId { key, is_new }, change);
+    }
 }
 
 /// One changed row as the capture triggers logged it: a whole row of a Dejima table before and after one
