@@ -49,8 +49,11 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Print the man page.
-    Man,
+    /// Print the man page of dejima, or of one of its commands.
+    Man {
+        /// The command.
+        command: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

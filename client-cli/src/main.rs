@@ -51,8 +51,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             );
             Ok(ExitCode::SUCCESS)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout())?;
+        Command::Man { command } => {
+            clap_mangen::Man::new(described(command.as_deref())?).render(&mut io::stdout())?;
             Ok(ExitCode::SUCCESS)
         }
         command => {
@@ -85,9 +85,24 @@ async fn run_async(
             inspect::show_transaction(&address(peer)?, &gid, output).await?
         }
         Command::Install(arguments) => installation::install(arguments).await?,
-        Command::Completions { .. } | Command::Man => unreachable!("handled without a runtime"),
+        Command::Completions { .. } | Command::Man { .. } => {
+            unreachable!("handled without a runtime")
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The whole command line, or one of its commands under the name of its man page.
+fn described(command: Option<&str>) -> Result<clap::Command, Failure> {
+    let mut all = Arguments::command();
+    let Some(name) = command else {
+        return Ok(all);
+    };
+    all.build();
+    let found = all.find_subcommand(name).cloned();
+    found
+        .map(|command| command.name(format!("dejima-{name}")))
+        .ok_or_else(|| Failure::usage(format!("there is no command \"{name}\"; see dejima --help")))
 }
 
 fn address(peer: Option<String>) -> Result<String, Failure> {

@@ -1,12 +1,17 @@
 //! What the demo prints: coloured at a terminal, plain elsewhere, the same words in both.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::iter;
 use std::time::Duration;
 
-use comfy_table::{Attribute, Cell as Field, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{
+    Attribute, Cell as Field, CellAlignment, Color, ContentArrangement, LineStyle, Table,
+    TableStyle,
+};
 use dejima_testbed::{Agreement, Counts, World};
 
-use super::snapshot::{COLUMNS, Cell, Row, Rows, Snapshot};
+use super::snapshot::{COLUMNS, Cell, NAME_COLUMNS, Rows, Snapshot};
 use crate::failure::database_error_text;
 use crate::output::{is_terminal, print, table};
 
@@ -14,6 +19,10 @@ use crate::output::{is_terminal, print, table};
 const WIDTH_MAX: u16 = 96;
 /// Stands where an organisation's base table has no such column.
 const NO_COLUMN: &str = "░░░";
+
+/// Without vertical lines the base tables fit into 80 columns.
+const HORIZONTAL_LINES: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// Where the demo prints.
 pub(super) struct Screen {
@@ -52,7 +61,7 @@ impl Screen {
             "Dejima: plain SQL at one organisation, one atomic change at all who share it",
         ))?;
         print(format_args!(
-            "{banks}, {governments} and {insurances}: each has a PostgreSQL cluster and a base table of its own.\n"
+            "{banks}, {governments} and {insurances}, each with a PostgreSQL of its own.\n"
         ))
     }
 
@@ -139,10 +148,11 @@ impl Screen {
     /// All base tables after a step, with what the step changed: `+` new, `~` changed, `-` gone.
     pub(super) fn change(&self, before: &Snapshot, after: &Snapshot) -> io::Result<()> {
         let mut rows = self.table(&[]);
+        rows.load_style(HORIZONTAL_LINES);
         rows.set_header(
-            ["", "organisation"]
+            ["", "organisation", "person"]
                 .into_iter()
-                .chain(COLUMNS)
+                .chain(shown())
                 .map(Field::new),
         );
         for (organisation, rows_after) in &after.tables {
@@ -153,7 +163,7 @@ impl Screen {
                 rows_after,
             );
         }
-        print(rows)?;
+        print(rows.trim_fmt())?;
         let hidden = format!("{NO_COLUMN} this organisation's table has no such column");
         print(self.styled(Style::Dim, &hidden))
     }
@@ -270,24 +280,35 @@ impl Screen {
     }
 }
 
+/// The columns besides the name, which is one field here.
+fn shown() -> impl Iterator<Item = &'static str> {
+    COLUMNS.into_iter().skip(NAME_COLUMNS)
+}
+
 fn add_organisation(rows: &mut Table, organisation: &str, before: &Rows, after: &Rows) {
-    let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let mut label = organisation;
     for key in &keys {
-        let (mark, fields) = match (before.get(*key), after.get(*key)) {
-            (Some(old), Some(new)) if old == new => ("", old.each_ref().map(plain)),
-            (Some(old), Some(new)) => ("~", changed(old, new)),
-            (None, Some(new)) => ("+", new.each_ref().map(|cell| plain(cell).fg(Color::Green))),
-            (Some(old), None) => (
-                "-",
-                old.each_ref().map(|cell| {
-                    plain(cell)
-                        .fg(Color::Red)
-                        .add_attribute(Attribute::CrossedOut)
-                }),
-            ),
-            (None, None) => continue,
+        let (mark, style) = match (before.get(*key), after.get(*key)) {
+            (Some(old), Some(new)) if old != new => ("~", None),
+            (None, Some(_)) => ("+", Some(Color::Green)),
+            (Some(_), None) => ("-", Some(Color::Red)),
+            _ => ("", None),
         };
+        let old = before.get(*key).or(after.get(*key));
+        let new = after.get(*key).or(before.get(*key));
+        let name = Field::new(format!("{} {}", key.0, key.1));
+        let values = old
+            .into_iter()
+            .flatten()
+            .zip(new.into_iter().flatten())
+            .skip(NAME_COLUMNS);
+        let fields = iter::once(name).chain(values.map(|(old, new)| field(old, new)));
+        let fields = fields.map(|field| match style {
+            None => field,
+            Some(Color::Red) => field.fg(Color::Red).add_attribute(Attribute::CrossedOut),
+            Some(colour) => field.fg(colour),
+        });
         rows.add_row(
             [Field::new(mark), Field::new(label)]
                 .into_iter()
@@ -300,15 +321,13 @@ fn add_organisation(rows: &mut Table, organisation: &str, before: &Rows, after: 
     }
 }
 
-fn changed(old: &Row, new: &Row) -> [Field; COLUMNS.len()] {
-    std::array::from_fn(|at| {
-        if old[at] == new[at] {
-            return plain(&new[at]);
-        }
-        Field::new(format!("{} → {}", text(&old[at]), text(&new[at])))
-            .fg(Color::Green)
-            .add_attribute(Attribute::Bold)
-    })
+fn field(old: &Cell, new: &Cell) -> Field {
+    if old == new {
+        return plain(new);
+    }
+    Field::new(format!("{}\n→\u{a0}{}", text(old), text(new)))
+        .fg(Color::Green)
+        .add_attribute(Attribute::Bold)
 }
 
 fn plain(cell: &Cell) -> Field {

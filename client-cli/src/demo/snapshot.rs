@@ -15,6 +15,9 @@ pub(super) const COLUMNS: [&str; 6] = [
     "risk_factor",
 ];
 
+/// How many of them, from the first, are the person's name.
+pub(super) const NAME_COLUMNS: usize = 2;
+
 /// A person's values in the order of [`COLUMNS`].
 pub(super) type Row = [Cell; COLUMNS.len()];
 

@@ -44,11 +44,11 @@ fn steps() -> Vec<Step> {
         first_name: "John",
         last_name: "Doe",
         phone: Some("555-0100"),
-        address: Some("12 Hill Road"),
+        address: Some("12 Hill Rd"),
         ..Person::default()
     };
     let moved = Person {
-        address: Some("7 Lake Street"),
+        address: Some("7 Lake St"),
         birthdate: Some("1980-04-01"),
         ..inserted.clone()
     };
@@ -63,7 +63,7 @@ fn steps() -> Vec<Step> {
     let jane = Person {
         first_name: "Jane",
         last_name: "Roe",
-        address: Some("3 Mill Lane"),
+        address: Some("3 Mill Ln"),
         birthdate: Some("1992-11-30"),
         risk_factor: Some("35"),
         ..Person::default()
@@ -81,13 +81,13 @@ fn steps() -> Vec<Step> {
             title: "A bank registers a person",
             by: ("bank", 0),
             sql: "INSERT INTO bank_users (first_name, last_name, phone, address)\n\
-                  VALUES ('John', 'Doe', '555-0100', '12 Hill Road');",
+                  VALUES ('John', 'Doe', '555-0100', '12 Hill Rd');",
             outcome: Outcome::Done(vec![inserted]),
         },
         Step {
             title: "The government learns of a new address and adds the birth date",
             by: ("government", 0),
-            sql: "UPDATE government_users SET address = '7 Lake Street', birthdate = '1980-04-01'\n\
+            sql: "UPDATE government_users SET address = '7 Lake St', birthdate = '1980-04-01'\n\
                   WHERE first_name = 'John' AND last_name = 'Doe';",
             outcome: Outcome::Done(vec![moved]),
         },
@@ -109,7 +109,7 @@ fn steps() -> Vec<Step> {
             title: "An insurer registers two persons in one statement",
             by: ("insurance", 1),
             sql: "INSERT INTO insurance_users (first_name, last_name, address, birthdate, risk_factor)\n\
-                  VALUES ('Jane', 'Roe', '3 Mill Lane', '1992-11-30', 35),\n\
+                  VALUES ('Jane', 'Roe', '3 Mill Ln', '1992-11-30', 35),\n\
                   \x20      ('Max', 'Poe', '1 Quay', '1975-07-15', 10);",
             outcome: Outcome::Done(vec![called, jane.clone(), max.clone()]),
         },
