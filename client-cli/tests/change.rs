@@ -10,11 +10,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let scratch = Scratch::new().unwrap();
-        let cluster = Cluster::start(&scratch, ClusterOptions::named("one")).unwrap();
+        let scratch = Scratch::new().expect("a scratch folder");
+        let cluster = Cluster::start(&scratch, ClusterOptions::named("one")).expect("a cluster");
         let sql = r#"CREATE TABLE "Odd Names" ("a b" int PRIMARY KEY, "select" text DEFAULT 'd', at timestamptz,
                      CONSTRAINT small CHECK ("a b" < 100))"#;
-        cluster.run_sql("postgres", sql).unwrap();
+        cluster.run_sql("postgres", sql).expect("a table");
         Self { cluster }
     }
 
@@ -24,7 +24,7 @@ impl Bench {
             .env("DEJIMA_DATABASE", self.cluster.url("postgres", "postgres"))
             .env_remove("DEJIMA_PEER")
             .output()
-            .unwrap()
+            .expect("it runs")
     }
 
     fn rows(&self) -> String {
@@ -33,7 +33,7 @@ impl Bench {
                 "postgres",
                 r#"SELECT "a b", "select" FROM "Odd Names" ORDER BY 1"#,
             )
-            .unwrap()
+            .expect("it runs")
     }
 }
 
