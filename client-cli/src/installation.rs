@@ -1,7 +1,7 @@
 //! Role and schema `dejima` in a database.
 
 use anyhow::Context;
-use dejima_core::database::{Installation, install as install_into};
+use dejima_core::database::{Installation, install as install_into, install_sql};
 use dejima_core::name::PeerName;
 
 use crate::arguments::Install;
@@ -17,6 +17,9 @@ pub(crate) async fn install(arguments: Install) -> anyhow::Result<()> {
         helper: arguments.helper,
         callback: arguments.callback,
     };
+    if arguments.print {
+        return Ok(print(install_sql(&installation))?);
+    }
     let database = arguments
         .database
         .ok_or_else(|| Failure::usage("which database? Say --database SUPERUSER_URL"))?;

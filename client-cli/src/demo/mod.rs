@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use dejima_testbed::{Agreement, Binaries, Counts, Scratch, World, WorldOptions, worked_example};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use crate::arguments::Demo;
 use screen::Screen;
@@ -69,14 +70,12 @@ fn shares_rows(agreement: &Agreement) -> bool {
 async fn boot(screen: &Screen, counts: Counts) -> anyhow::Result<World> {
     let organisations = worked_example(counts);
     let number = organisations.len();
+    // Says on its own lines if it has to install PostgreSQL.
+    let scratch = spawn_blocking(Scratch::new).await??;
     let started = Instant::now();
     screen.begin("Preparing the programs")?;
-    let scratch = tokio::task::spawn_blocking(move || {
-        let scratch = Scratch::new()?;
-        Binaries::place(&scratch)?;
-        Ok::<_, dejima_testbed::Error>(scratch)
-    });
-    let scratch = scratch.await??;
+    let place = scratch.clone();
+    spawn_blocking(move || Binaries::place(&place)).await??;
     screen.done(started.elapsed())?;
 
     let started = Instant::now();
