@@ -1,1 +1,31 @@
 //! Throw-away PostgreSQL clusters and peers, for the demo, the tests and the benchmarks.
+//!
+//! Everything lives in one [`Scratch`] folder and every process that is started belongs to it: when it is
+//! dropped, or when this process dies in whatever way, the processes are stopped and the folder is removed.
+//!
+//! [`Cluster`] is a PostgreSQL of one's own, [`PeerProcess`] a running `dejima-peer`, and [`World`] a set of
+//! organisations with both, ready to share; [`World::start`] with [`worked_example`] is the example that the
+//! README tells of.
+
+mod address;
+mod agreement;
+mod binaries;
+mod child;
+mod cluster;
+mod error;
+mod organisation;
+mod packages;
+mod peer_process;
+mod scratch;
+mod world;
+
+pub use address::{InvalidAddress, connect_channel};
+pub use agreement::{Agreement, Difference};
+pub use binaries::Binaries;
+pub use cluster::{Cluster, ClusterOptions, Shutdown};
+pub use error::Error;
+pub use organisation::{Counts, Organisation, Share, worked_example};
+pub use packages::Packages;
+pub use peer_process::{PeerFiles, PeerProcess};
+pub use scratch::Scratch;
+pub use world::{Layout, Member, World, WorldOptions, connect};

@@ -1,0 +1,117 @@
+//! Reads what the catalogue says of a base table, and refuses base tables that cannot be shared as they are.
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+
+use super::error::{Error, describe};
+use crate::name::PeerName;
+use crate::strategy::{BaseColumn, BaseTable, Declaration, UniqueKey, identifier};
+
+const TABLE: &str = "
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
+  c.relispartition OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhparent, i.inhrelid)),
+  row_security_active(c.oid),
+  has_schema_privilege(n.oid, 'USAGE'),
+  ARRAY(SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRIGGER']) WITH ORDINALITY AS u(p, at)
+    WHERE NOT has_table_privilege(c.oid, p) ORDER BY at)
+FROM parse_ident($1) AS name(part)
+JOIN pg_namespace AS n ON n.nspname = name.part[1]
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = name.part[2]
+WHERE cardinality(name.part) = 2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+
+const COLUMNS: &str = "
+SELECT a.attname::text, format_type(a.atttypid, -1), a.attnotnull OR t.typnotnull,
+  a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a'
+FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+// The operator is the one by which the index compares; the type's own `=` may stand in any schema.
+const UNIQUE_KEYS: &str = "
+SELECT array_agg(a.attname::text ORDER BY k.at),
+  array_agg(format('OPERATOR(%I.%s)', n.nspname, o.oprname) ORDER BY k.at), bool_or(NOT i.indimmediate)
+FROM pg_index AS i
+CROSS JOIN LATERAL unnest(i.indkey::smallint[], i.indclass::oid[]) WITH ORDINALITY AS k(attnum, class, at)
+JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+JOIN pg_opclass AS c ON c.oid = k.class
+JOIN pg_amop AS m ON m.amopfamily = c.opcfamily AND m.amoplefttype = c.opcintype
+  AND m.amoprighttype = c.opcintype AND m.amopstrategy = 3
+JOIN pg_operator AS o ON o.oid = m.amopopr JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+  AND k.at <= i.indnkeyatts
+GROUP BY i.indexrelid, i.indnkeyatts ORDER BY i.indexrelid";
+
+/// The base table of a declaration; `None` if there is none of that name.
+pub(super) async fn base_table(
+    transaction: &Transaction<'_>,
+    peer: &PeerName,
+    declaration: &Declaration,
+) -> Result<Option<BaseTable>, Error> {
+    let failed = |e| failed(peer, &e);
+    let row = match transaction.query_opt(TABLE, &[&declaration.base_table]).await {
+        Ok(row) => row,
+        Err(e) if e.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => None,
+        Err(e) => return Err(failed(e)),
+    };
+    let Some(row) = row else { return Ok(None) };
+    check(peer, declaration, &row)?;
+    let oid: u32 = row.get(0);
+    let columns = transaction.query(COLUMNS, &[&oid]).await.map_err(failed)?;
+    let keys = transaction.query(UNIQUE_KEYS, &[&oid]).await.map_err(failed)?;
+    Ok(Some(BaseTable {
+        oid,
+        schema: row.get(1),
+        name: row.get(2),
+        columns: columns.iter().map(column).collect(),
+        unique_keys: keys.iter().map(unique_key).collect(),
+    }))
+}
+
+fn failed(peer: &PeerName, error: &tokio_postgres::Error) -> Error {
+    Error::Failed { peer: peer.clone(), doing: "reading the catalogue", why: describe(error) }
+}
+
+fn column(row: &Row) -> BaseColumn {
+    BaseColumn {
+        name: row.get(0),
+        type_name: row.get(1),
+        not_null: row.get(2),
+        has_default: row.get(3),
+        generated: row.get(4),
+    }
+}
+
+fn unique_key(row: &Row) -> UniqueKey {
+    UniqueKey { columns: row.get(0), operators: row.get(1), deferrable: row.get(2) }
+}
+
+/// Refuses what capture could not see or put could not change.
+fn check(peer: &PeerName, declaration: &Declaration, row: &Row) -> Result<(), Error> {
+    let schema = identifier(row.get(1));
+    let name = format!("{schema}.{}", identifier(row.get(2)));
+    let refuse = |problem: String, cure: String| {
+        Err(Error::BaseTable { peer: peer.clone(), table: declaration.name.to_string(), problem, cure })
+    };
+    if row.get::<_, &str>(3) != "r" || row.get::<_, bool>(5) {
+        let problem = format!("base table {name} is no plain table (a view, a partition, or part of an inheritance)");
+        return refuse(problem, "statement triggers would not see every change of it: share a plain table".into());
+    }
+    if row.get::<_, &str>(4) != "p" {
+        return refuse(format!("base table {name} does not survive a crash"), format!("run: ALTER TABLE {name} SET LOGGED"));
+    }
+    if !row.get::<_, bool>(7) {
+        let problem = format!("role \"dejima\" may not use schema {schema} of base table {name}");
+        return refuse(problem, format!("run: GRANT USAGE ON SCHEMA {schema} TO dejima"));
+    }
+    let missing: Vec<String> = row.get(8);
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        let problem = format!("role \"dejima\" lacks {missing} on base table {name}");
+        return refuse(problem, format!("run: GRANT {missing} ON {name} TO dejima"));
+    }
+    if row.get(6) {
+        let problem = format!("row-level security of base table {name} hides rows from role \"dejima\"");
+        return refuse(problem, "run as superuser: ALTER ROLE dejima BYPASSRLS".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Strategies: how a Dejima table and a base table correspond, and the SQL that makes it so.
+//!
+//! One way leads from what a user writes to what runs in the database, and each step has a type of its own:
+//! [`Declaration`] (a user's words) → [`plan`] checks it against the [`BaseTable`]s → [`Strategy`] (what is
+//! meant, with nothing left to look up) → [`Part`]s (SQL texts). A strategy language will be a second way to
+//! a [`Strategy`]; nothing behind it knows of declarations.
+
+mod base_table;
+mod capture;
+mod declaration;
+mod plan;
+mod put;
+mod quote;
+mod view;
+
+use std::sync::Arc;
+
+use crate::delta::Schema;
+use crate::name::TableName;
+
+pub use base_table::{BaseColumn, BaseTable, UniqueKey};
+pub use declaration::{ColumnDefault, ColumnMapping, Declaration, DefaultValue};
+pub use plan::{Invalid, Part, PartKind, Plan, plan};
+pub use quote::{identifier, literal};
+
+/// The settings of every generated function. Text forms of values depend on them, so they are fixed here and
+/// nowhere else; `jit` would compile for longer than a capture takes.
+const PINNED: &str = "SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC'
+SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C' SET jit = off";
+
+/// A Dejima table that shows some columns of some rows of one base table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strategy {
+    /// The Dejima table.
+    pub table: TableName,
+    /// Names the generated functions; given by the database once for each Dejima table.
+    pub id: i32,
+    /// Columns and key of the Dejima table.
+    pub schema: Schema,
+    /// The base table.
+    pub base: Arc<BaseTable>,
+    /// For each column of the Dejima table, in order, its column in the base table.
+    pub columns: Vec<BaseColumn>,
+    /// The rows shown, in SQL over the base table's columns.
+    pub condition: Option<String>,
+    /// The base table's own index on the key.
+    pub key: UniqueKey,
+    /// What an insert writes into base columns that the Dejima table does not show; what is not named here
+    /// gets the base table's own DEFAULT.
+    pub hidden: Vec<HiddenColumn>,
+}
+
+/// A base column that a Dejima table does not show and that its inserts write all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HiddenColumn {
+    /// The base column.
+    pub column: BaseColumn,
+    /// The declared default. `None` writes NULL, whatever the base table's DEFAULT says: another Dejima table
+    /// shows the column, and to it the value is unset.
+    pub value: Option<String>,
+}
+
+impl Strategy {
+    /// The condition as an SQL expression with the base table's columns in scope; the line break ends a
+    /// comment in the operator's text.
+    fn shows(&self) -> String {
+        match &self.condition {
+            Some(condition) => format!("({condition}\n)"),
+            None => "true".to_owned(),
+        }
+    }
+
+    /// Pairs of (Dejima column name, base column), in order.
+    fn pairs(&self) -> impl Iterator<Item = (&str, &BaseColumn)> {
+        self.schema.columns.iter().map(|c| c.name.as_str()).zip(&self.columns)
+    }
+}

@@ -1,0 +1,335 @@
+//! Put: one function a Dejima table that writes changed rows into the base table.
+//!
+//! Every statement joins the rows of the JSON argument, as they stand there, to the base table by its key. The
+//! function's settings leave the planner one way, an index lookup for each row, which is right for one row as
+//! for ten thousand, in a table of any size. Names that the generated SQL adds hold a space.
+
+use super::quote::literals;
+use super::{BaseColumn, PINNED, Strategy, identifier, literal};
+
+/// The current row of the JSON argument.
+const ROW: &str = "\"dejima put\".\"dejima row\"";
+/// All rows of the JSON argument.
+const ROWS: &str = "dejima.put_rows($1) AS \"dejima put\"(\"dejima row\")";
+
+/// Creates the function.
+pub(super) fn create(strategy: &Strategy) -> String {
+    let function = function(strategy);
+    format!(
+        "CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql {PINNED}\n\
+         SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off AS {};\n\
+         REVOKE ALL ON FUNCTION {function}(jsonb) FROM PUBLIC",
+        literal(&body(strategy)),
+    )
+}
+
+/// Drops the function.
+pub(super) fn remove(strategy: &Strategy) -> String {
+    format!("DROP FUNCTION IF EXISTS {}(jsonb)", function(strategy))
+}
+
+/// Creates `dejima.put`, which gives each element of its argument to the function of its Dejima table.
+pub(super) fn create_dispatcher(strategies: &[Strategy]) -> String {
+    let branches: String = strategies
+        .iter()
+        .map(|s| format!("    WHEN {} THEN PERFORM {}(part->'rows');\n", literal(s.table.as_str()), function(s)))
+        .collect();
+    let body = format!(
+        "\nDECLARE\n  part jsonb;\nBEGIN\nFOR part IN SELECT value FROM jsonb_array_elements($1) WITH ORDINALITY AS e(value, ordinal) ORDER BY ordinal LOOP\n  \
+           CASE part->>'table'\n{branches}    ELSE PERFORM dejima.refuse_table(part->>'table');\n  END CASE;\nEND LOOP;\nEND\n"
+    );
+    format!(
+        "CREATE OR REPLACE FUNCTION dejima.put(jsonb) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {};\n\
+         REVOKE ALL ON FUNCTION dejima.put(jsonb) FROM PUBLIC",
+        literal(if strategies.is_empty() { "\nBEGIN\n  PERFORM dejima.refuse_table($1->0->>'table');\nEND\n" } else { &body }),
+    )
+}
+
+fn function(strategy: &Strategy) -> String {
+    format!("dejima.put_{}", strategy.id)
+}
+
+fn body(s: &Strategy) -> String {
+    format!(
+        "
+#variable_conflict use_column
+DECLARE
+  deletes bigint; updates bigint; moves bigint; inserts bigint;
+  done bigint; shown bigint; updated bigint := 0;
+  unknown text;
+  batch record;
+  moving jsonb;
+BEGIN
+SELECT count(*) FILTER (WHERE op = 'delete'), count(*) FILTER (WHERE op = 'update' AND NOT moved),
+  count(*) FILTER (WHERE op = 'update' AND moved), count(*) FILTER (WHERE op = 'insert'),
+  min((SELECT k FROM jsonb_object_keys(named) AS k WHERE k <> ALL (ARRAY[{names}]) LIMIT 1))
+INTO deletes, updates, moves, inserts, unknown
+FROM (
+  SELECT {ROW}->>'op' AS op, {moved} AS moved,
+    coalesce({ROW}->'old', '{{}}') || coalesce({ROW}->'new', '{{}}') AS named
+  FROM {ROWS}
+) AS r;
+IF unknown IS NOT NULL THEN
+  PERFORM dejima.refuse_column({table}, unknown);
+END IF;
+{lock}
+{delete}
+{update}
+{move_}
+{insert}
+END
+",
+        names = literals(s.schema.columns.iter().map(|c| c.name.as_str())),
+        moved = moved(s),
+        table = literal(s.table.as_str()),
+        lock = lock(s),
+        delete = delete(s),
+        update = update(s),
+        move_ = move_key(s),
+        insert = insert(s),
+    )
+}
+
+/// Waits for whoever is changing these rows, prepared transactions among them, in the order of keys. What
+/// follows compares in new statements, which see what the wait was for.
+fn lock(s: &Strategy) -> String {
+    format!(
+        "IF deletes + updates + moves > 0 THEN
+  PERFORM FROM {ROWS} JOIN {target} ON {key}
+  WHERE {ROW} ? 'key' ORDER BY {ROW}->'key' FOR UPDATE OF {alias};
+END IF;",
+        target = target(s),
+        key = key(s),
+        alias = identifier(&s.base.name),
+    )
+}
+
+fn delete(s: &Strategy) -> String {
+    let concerned = format!("{ROW}->>'op' = 'delete' AND {} AND {} AND {}", key(s), s.shows(), old_holds(s));
+    format!(
+        "IF deletes > 0 THEN
+  DELETE FROM {target} USING {ROWS} WHERE {concerned};
+  GET DIAGNOSTICS done = ROW_COUNT;
+  IF done <> deletes THEN
+    PERFORM FROM {target}, {ROWS} WHERE {concerned};
+    IF FOUND THEN
+      PERFORM dejima.refuse_dropped({table}, {base});
+    END IF;
+    PERFORM dejima.refuse_stale({table});
+  END IF;
+END IF;",
+        target = target(s),
+        table = literal(s.table.as_str()),
+        base = literal(&s.base.sql_name()),
+    )
+}
+
+/// Updates that keep the key: one UPDATE for each set of changed columns, so that a base table's UPDATE OF
+/// triggers see the truth. Rows that hold the new values already are left alone.
+fn update(s: &Strategy) -> String {
+    let concerned = format!("{ROW}->>'op' = 'update' AND NOT {}", moved(s));
+    format!(
+        "IF updates > 0 THEN
+  FOR batch IN
+    SELECT changed, count(*) AS found, count(*) FILTER (WHERE differs) AS differing, sum(count(*)) OVER () AS found_in_all
+    FROM (SELECT {changed} AS changed, {differs} AS differs
+      FROM {ROWS} JOIN {target} ON {key}
+      WHERE {concerned} AND {shows} AND {old_holds}) AS r
+    GROUP BY changed
+  LOOP
+    EXIT WHEN batch.found_in_all <> updates;
+    updated := updated + batch.found;
+    CONTINUE WHEN batch.differing = 0;
+    EXECUTE {execute}
+    INTO done, shown USING $1, batch.changed;
+    {check}
+  END LOOP;
+  IF updated <> updates THEN
+    PERFORM dejima.refuse_stale({table});
+  END IF;
+END IF;",
+        changed = changed(),
+        differs = differs(s),
+        target = target(s),
+        key = key(s),
+        shows = s.shows(),
+        old_holds = old_holds(s),
+        execute = set_changed(
+            s,
+            ROWS,
+            &format!("{concerned} AND {} = $2 AND {} AND {}", changed(), key(s), differs(s))
+        ),
+        check = check_done(s, "batch.differing"),
+        table = literal(s.table.as_str()),
+    )
+}
+
+/// Updates of the key, one by one in the given order.
+fn move_key(s: &Strategy) -> String {
+    let row = "(SELECT $1 AS \"dejima row\") AS \"dejima put\"";
+    let concerned = format!("{} AND {} AND {}", key(s), s.shows(), old_holds(s));
+    format!(
+        "IF moves > 0 THEN
+  FOR batch IN
+    SELECT {ROW} AS put, {changed} AS changed
+    FROM dejima.put_rows($1) WITH ORDINALITY AS \"dejima put\"(\"dejima row\", \"dejima ordinal\")
+    WHERE {ROW}->>'op' = 'update' AND {moved} ORDER BY \"dejima put\".\"dejima ordinal\"
+  LOOP
+    moving := batch.put;
+    PERFORM FROM {target}, (SELECT moving AS \"dejima row\") AS \"dejima put\" WHERE {concerned};
+    IF NOT FOUND THEN
+      PERFORM dejima.refuse_stale({table});
+    END IF;
+    EXECUTE {execute}
+    INTO done, shown USING moving;
+    {check}
+  END LOOP;
+END IF;",
+        changed = changed(),
+        moved = moved(s),
+        target = target(s),
+        execute = set_changed(s, row, &concerned),
+        check = check_done(s, "1"),
+        table = literal(s.table.as_str()),
+    )
+}
+
+fn insert(s: &Strategy) -> String {
+    let shown = s.pairs().map(|(name, base)| (identifier(&base.name), new_value(name, base)));
+    let hidden = s.hidden.iter().map(|h| {
+        let value = h.value.as_ref().map_or("NULL".to_owned(), |text| format!("{}::{}", literal(text), h.column.type_name));
+        (identifier(&h.column.name), value)
+    });
+    let (columns, values): (Vec<_>, Vec<_>) = shown.chain(hidden).unzip();
+    let key_columns: Vec<_> = s.key.columns.iter().map(|c| identifier(c)).collect();
+    format!(
+        "IF inserts > 0 THEN
+  WITH inserted AS (
+    INSERT INTO {target} ({columns})
+    SELECT {values}
+    FROM dejima.put_rows($1) WITH ORDINALITY AS \"dejima put\"(\"dejima row\", \"dejima ordinal\")
+    WHERE {ROW}->>'op' = 'insert' ORDER BY \"dejima put\".\"dejima ordinal\"
+    ON CONFLICT ({key_columns}) DO NOTHING
+    RETURNING {shows} AS shown
+  ) SELECT count(*), count(*) FILTER (WHERE inserted.shown) INTO done, shown FROM inserted;
+  IF shown <> done THEN
+    PERFORM dejima.refuse_hidden({table}, {base});
+  END IF;
+  IF done <> inserts THEN
+    SELECT count(*), count(*) FILTER (WHERE {shows}) INTO done, shown
+    FROM {ROWS} JOIN {target} ON {new_key} WHERE {ROW}->>'op' = 'insert';
+    IF done <> inserts THEN
+      PERFORM dejima.refuse_dropped({table}, {base});
+    ELSIF shown <> done THEN
+      PERFORM dejima.refuse_taken({table}, {base});
+    END IF;
+    PERFORM dejima.refuse_present({table});
+  END IF;
+END IF;",
+        target = target(s),
+        columns = columns.join(", "),
+        values = values.join(", "),
+        key_columns = key_columns.join(", "),
+        shows = s.shows(),
+        table = literal(s.table.as_str()),
+        base = literal(&s.base.sql_name()),
+        new_key = key_is(s, |name, _, base| new_value(name, base)),
+    )
+}
+
+/// SQL text (as an SQL expression) of the UPDATE of `batch.changed` in the rows concerned; it returns how many
+/// were updated and how many of them the Dejima table still shows.
+fn set_changed(s: &Strategy, rows: &str, concerned: &str) -> String {
+    let assignments: Vec<_> = s
+        .pairs()
+        .map(|(name, base)| {
+            let assignment = format!("{} = {}", identifier(&base.name), new_value(name, base));
+            format!("({}, {})", literal(name), literal(&assignment))
+        })
+        .collect();
+    let head = format!("WITH updated AS (UPDATE {} SET ", target(s));
+    let tail = format!(
+        " FROM {rows} WHERE {concerned} RETURNING {} AS shown) SELECT count(*), count(*) FILTER (WHERE updated.shown) FROM updated",
+        s.shows()
+    );
+    format!(
+        "{} || (SELECT string_agg(assignment, ', ') FROM (VALUES {}) AS a(name, assignment) WHERE name = ANY (batch.changed)) || {}",
+        literal(&head),
+        assignments.join(", "),
+        literal(&tail),
+    )
+}
+
+fn check_done(s: &Strategy, expected: &str) -> String {
+    let (table, base) = (literal(s.table.as_str()), literal(&s.base.sql_name()));
+    format!(
+        "IF done <> {expected} THEN
+      PERFORM dejima.refuse_dropped({table}, {base});
+    ELSIF shown <> done THEN
+      PERFORM dejima.refuse_hidden({table}, {base});
+    END IF;"
+    )
+}
+
+/// The base table under its own name, so that the condition may use it.
+fn target(s: &Strategy) -> String {
+    format!("{} AS {}", s.base.sql_name(), identifier(&s.base.name))
+}
+
+fn column(s: &Strategy, base: &BaseColumn) -> String {
+    format!("{}.{}", identifier(&s.base.name), identifier(&base.name))
+}
+
+/// The names of the columns that the row sets.
+fn changed() -> String {
+    format!("ARRAY(SELECT k FROM jsonb_object_keys({ROW}->'new') AS k ORDER BY k COLLATE \"C\")")
+}
+
+/// The row's new value, typed but without length: assignment enforces the length, a cast would cut.
+fn new_value(name: &str, base: &BaseColumn) -> String {
+    format!("({ROW}->'new'->>{})::{}", literal(name), base.type_name)
+}
+
+/// The base row has the key that the row names.
+fn key(s: &Strategy) -> String {
+    key_is(s, |_, at, base| format!("({ROW}->'key'->>{at})::{}", base.type_name))
+}
+
+fn key_is(s: &Strategy, value: impl Fn(&str, usize, &BaseColumn) -> String) -> String {
+    let one = |(at, &index): (usize, &u16)| {
+        let base = &s.columns[usize::from(index)];
+        let name = s.schema.column_name(index);
+        format!("{} {} {}", column(s, base), s.key.operator(&base.name), value(name, at, base))
+    };
+    s.schema.key.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
+}
+
+/// The row sets another key than it has.
+fn moved(s: &Strategy) -> String {
+    let one = |(at, &index): (usize, &u16)| {
+        let name = literal(s.schema.column_name(index));
+        format!("coalesce({ROW}->'new' ? {name} AND {ROW}->'new'->>{name} IS DISTINCT FROM {ROW}->'key'->>{at}, false)")
+    };
+    format!("({})", s.schema.key.iter().enumerate().map(one).collect::<Vec<_>>().join(" OR "))
+}
+
+/// Every column that the row's `old` names holds that value, or already the new one.
+fn old_holds(s: &Strategy) -> String {
+    let one = |(name, base): (&str, &BaseColumn)| {
+        let (now, name) = (format!("{}::text COLLATE \"C\"", column(s, base)), literal(name));
+        format!(
+            "(NOT {ROW}->'old' ? {name} OR {now} IS NOT DISTINCT FROM {ROW}->'old'->>{name} \
+             OR coalesce({ROW}->'new' ? {name}, false) AND {now} IS NOT DISTINCT FROM {ROW}->'new'->>{name})"
+        )
+    };
+    s.pairs().map(one).collect::<Vec<_>>().join(" AND ")
+}
+
+/// Some column that the row sets holds another value.
+fn differs(s: &Strategy) -> String {
+    let one = |(name, base): (&str, &BaseColumn)| {
+        let (now, name) = (format!("{}::text COLLATE \"C\"", column(s, base)), literal(name));
+        format!("{ROW}->'new' ? {name} AND {now} IS DISTINCT FROM {ROW}->'new'->>{name}")
+    };
+    format!("({})", s.pairs().map(one).collect::<Vec<_>>().join(" OR "))
+}

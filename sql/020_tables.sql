@@ -1,0 +1,87 @@
+-- Run as role dejima. The state that a peer keeps in its database.
+
+SET LOCAL ROLE dejima;
+
+-- One row: whose database this is.
+CREATE TABLE IF NOT EXISTS dejima.peer (
+  one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+  name text NOT NULL,
+  version integer NOT NULL,
+  helper text NOT NULL,
+  callback text NOT NULL,
+  -- What dejima.helper_state() said when the helper was last found to be executable (030_callback.sql).
+  helper_verified text,
+  incarnation bigint NOT NULL DEFAULT 0
+);
+
+DO $dejima$
+DECLARE
+  owner constant text := (SELECT name FROM dejima.peer);
+BEGIN
+  IF owner <> current_setting('dejima.peer') THEN
+    RAISE EXCEPTION 'database "%" belongs to peer "%", not to peer "%"',
+      current_database(), owner, current_setting('dejima.peer')
+      USING ERRCODE = '55000',
+            HINT = 'Use another database, or the name that this one has. A database never changes its peer: gids carry the name.';
+  END IF;
+END
+$dejima$;
+
+INSERT INTO dejima.peer (name, version, helper, callback)
+VALUES (current_setting('dejima.peer'), 1, current_setting('dejima.helper'), current_setting('dejima.callback'))
+ON CONFLICT (one_row) DO UPDATE
+SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
+
+-- What a running transaction changed in the Dejima tables; taken out by the hook or by the peer before the
+-- transaction ends. Unlogged: it is of no use to any other transaction. Not temporary: a transaction that
+-- touched a temporary table cannot be prepared.
+CREATE UNLOGGED TABLE IF NOT EXISTS dejima.delta (
+  xid xid8 NOT NULL,
+  statement bigint NOT NULL,
+  dejima_table text NOT NULL,
+  old text[],
+  new text[]
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+CREATE INDEX IF NOT EXISTS delta_xid ON dejima.delta (xid);
+
+-- Orders the statements of one transaction. One session runs it, so numbers cached by the session rise too.
+CREATE SEQUENCE IF NOT EXISTS dejima.statement CACHE 64;
+
+-- The decision rows: visible means that the client's transaction committed. There is no other decision.
+CREATE TABLE IF NOT EXISTS dejima.transaction (
+  gid text PRIMARY KEY,
+  xid xid8 NOT NULL UNIQUE,
+  started timestamptz NOT NULL,
+  -- The hook has had its answer; nothing may be captured after it.
+  voted boolean NOT NULL DEFAULT false,
+  participants text[] NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+-- Participants that adopted further participants: visible with COMMIT PREPARED, so presumed abort holds for them.
+CREATE TABLE IF NOT EXISTS dejima.participant (
+  gid text PRIMARY KEY,
+  children text[] NOT NULL
+);
+
+-- The declared Dejima tables. The id names the generated functions: names of any length, no collisions.
+CREATE TABLE IF NOT EXISTS dejima.dejima_table (
+  id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name text NOT NULL UNIQUE
+);
+
+-- The SQL that was generated last, and what removes it.
+CREATE TABLE IF NOT EXISTS dejima.generated (
+  part text PRIMARY KEY,
+  creating text NOT NULL,
+  removing text NOT NULL
+);
+
+-- What this peer knows of others, over a restart.
+CREATE TABLE IF NOT EXISTS dejima.fact (
+  peer text NOT NULL,
+  dejima_table text NOT NULL,
+  fact jsonb NOT NULL,
+  PRIMARY KEY (peer, dejima_table)
+);
+
+RESET ROLE;

@@ -1,0 +1,171 @@
+-- Run as role dejima. The deferred hook: asks the peer whether the client's transaction may commit.
+
+SET LOCAL ROLE dejima;
+
+-- Takes the transaction's log and returns the capture in chunks of whole lines, about 1 MiB each; a longer
+-- line is a chunk of its own. Sorting and adding up spill to disk, so memory stays bounded by the chunk.
+CREATE OR REPLACE FUNCTION dejima.take_capture() RETURNS SETOF text
+LANGUAGE sql AS $dejima$
+  WITH taken AS (
+    DELETE FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id()
+    RETURNING d.statement, json_build_array(d.statement, d.dejima_table, d.old, d.new)::text || E'\n' AS line
+  ), placed AS (
+    SELECT line, statement, sum(octet_length(line)) OVER (ORDER BY statement ROWS UNBOUNDED PRECEDING) / 1048576 AS chunk
+    FROM taken
+  )
+  SELECT string_agg(line, '' ORDER BY statement) FROM placed GROUP BY chunk ORDER BY chunk
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.take_capture() FROM PUBLIC;
+
+-- Raises the error for a peer that gave no usable answer: fail closed.
+CREATE OR REPLACE FUNCTION dejima.refuse_unusable(why text) RETURNS void
+LANGUAGE plpgsql AS $dejima$
+BEGIN
+  RAISE EXCEPTION 'the local peer "%" gave no usable answer', (SELECT name FROM dejima.peer)
+    USING ERRCODE = '08006', DETAIL = left(why, 500),
+          HINT = 'Nothing was changed anywhere. See that the peer runs, and that its helper '
+            || (SELECT helper FROM dejima.peer) || ' can be executed by the database server.';
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.refuse_unusable(text) FROM PUBLIC;
+
+-- Raises the error that the peer answered with, under its own SQLSTATE.
+CREATE OR REPLACE FUNCTION dejima.refuse(answer jsonb) RETURNS void
+LANGUAGE plpgsql AS $dejima$
+BEGIN
+  RAISE EXCEPTION USING
+    ERRCODE = CASE WHEN answer->>'sqlstate' ~ '^[0-9A-Z]{5}$' AND answer->>'sqlstate' !~ '^0[0-3]' THEN answer->>'sqlstate' ELSE '08006' END,
+    MESSAGE = coalesce(nullif(answer->>'message', ''), 'the change is refused'),
+    DETAIL = coalesce(nullif(answer->>'detail', ''), format('Refused by peer "%s".', answer->>'peer')),
+    HINT = coalesce(answer->>'hint', '');
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.refuse(jsonb) FROM PUBLIC;
+
+-- Reads the helper's line; NULL if it is not a JSON object with an answer.
+CREATE OR REPLACE FUNCTION dejima.read_answer(line text) RETURNS jsonb
+LANGUAGE plpgsql AS $dejima$
+DECLARE
+  answer jsonb;
+BEGIN
+  answer := line::jsonb;
+  RETURN CASE WHEN jsonb_typeof(answer) = 'object' AND answer ? 'answer' THEN answer END;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+  RETURN NULL;
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.read_answer(text) FROM PUBLIC;
+
+-- Hands a chunk over ahead of the question, in slices of at most 72 KiB (96 KiB in base64; one argument may
+-- have 128 KiB). Slices cut anywhere in the bytes. Returns the number of parts that the peer then has.
+CREATE OR REPLACE FUNCTION dejima.upload(gid text, parts integer, chunk text) RETURNS integer
+LANGUAGE plpgsql AS $dejima$
+DECLARE
+  bytes constant bytea := convert_to(chunk, 'UTF8');
+  length constant bigint := octet_length(bytes);
+  calls constant bigint := (length + 16 * 73728 - 1) / (16 * 73728);
+  block bytea;
+  size bigint;
+  line text;
+BEGIN
+  FOR batch IN 0 .. calls - 1 LOOP
+    -- An assignment, so that no query plan holds a copy of all the bytes.
+    block := substring(bytes FROM (length * batch / calls + 1)::integer
+      FOR (length * (batch + 1) / calls - length * batch / calls)::integer);
+    size := octet_length(block);
+    line := dejima.upload_slices(gid, parts, ARRAY(
+      SELECT replace(encode(substring(block FROM (size * i / 16 + 1)::integer
+        FOR (size * (i + 1) / 16 - size * i / 16)::integer), 'base64'), E'\n', '')
+      FROM generate_series(0, 15) AS i ORDER BY i));
+    IF dejima.read_answer(line)->>'answer' IS DISTINCT FROM 'uploaded' THEN
+      IF dejima.read_answer(line)->>'answer' = 'refused' THEN
+        PERFORM dejima.refuse(dejima.read_answer(line));
+      END IF;
+      PERFORM dejima.refuse_unusable('It answered an upload with: ' || coalesce(dejima.read_answer(line)->>'line', line, 'nothing'));
+    END IF;
+    parts := parts + 16;
+  END LOOP;
+  RETURN parts;
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.upload(text, integer, text) FROM PUBLIC;
+
+-- Takes what the transaction captured and puts the question. NULL if there is nothing to ask.
+CREATE OR REPLACE FUNCTION dejima.ask_peer(gid text, round integer) RETURNS jsonb
+LANGUAGE plpgsql AS $dejima$
+DECLARE
+  parts integer := 0;
+  chunk text;
+  capture text;
+  line text;
+BEGIN
+  FOR chunk IN SELECT dejima.take_capture() LOOP
+    IF capture IS NOT NULL THEN
+      parts := dejima.upload(gid, parts, capture);
+    END IF;
+    capture := chunk;
+  END LOOP;
+  IF capture IS NULL AND round = 0 THEN
+    RETURN NULL;
+  END IF;
+  IF octet_length(capture) > 98304 THEN
+    parts := dejima.upload(gid, parts, capture);
+    capture := '';
+  END IF;
+  line := dejima.call_peer(gid, round, parts, coalesce(capture, ''));
+  RETURN coalesce(dejima.read_answer(line), jsonb_build_object('answer', 'broken', 'line', coalesce(line, '')));
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.ask_peer(text, integer) FROM PUBLIC;
+
+-- The hook. It ends in one of three ways: voted (the client's own COMMIT then decides), nothing shared (the
+-- decision row goes), or an error.
+CREATE OR REPLACE FUNCTION dejima.hook() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC'
+SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C'
+AS $dejima$
+DECLARE
+  rounds_max constant integer := 16;
+  answer jsonb;
+BEGIN
+  FOR round IN 0 .. rounds_max LOOP
+    answer := dejima.ask_peer(NEW.gid, round);
+    CASE
+      WHEN answer IS NULL OR answer->>'answer' = 'unshared' THEN
+        DELETE FROM dejima.transaction AS t WHERE t.gid = NEW.gid;
+        RETURN NULL;
+      WHEN answer->>'answer' = 'voted' AND jsonb_typeof(answer->'participants') = 'array' THEN
+        UPDATE dejima.transaction AS t
+        SET voted = true, participants = ARRAY(SELECT jsonb_array_elements_text(answer->'participants'))
+        WHERE t.gid = NEW.gid;
+        -- The decision must be durable before anybody can see it.
+        IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+          PERFORM set_config('synchronous_commit', 'on', true);
+        END IF;
+        RETURN NULL;
+      WHEN answer->>'answer' = 'apply' AND jsonb_typeof(answer->'puts') = 'array' THEN
+        PERFORM dejima.put(answer->'puts');
+      WHEN answer->>'answer' = 'refused' THEN
+        PERFORM dejima.refuse(answer);
+      ELSE
+        PERFORM dejima.refuse_unusable('It answered: ' || CASE answer->>'line' WHEN '' THEN 'nothing' ELSE coalesce(answer->>'line', answer::text) END);
+    END CASE;
+  END LOOP;
+  PERFORM dejima.refuse_unusable(format('Its answers still changed the transaction after %s rounds.', rounds_max));
+  RETURN NULL;
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.hook() FROM PUBLIC;
+
+DO $dejima$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'dejima.transaction'::regclass AND tgname = 'hook') THEN
+    CREATE CONSTRAINT TRIGGER hook AFTER INSERT ON dejima.transaction
+      DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dejima.hook();
+  END IF;
+END
+$dejima$;
+
+RESET ROLE;
