@@ -20,7 +20,7 @@ mod scratch;
 mod world;
 
 pub use address::{InvalidAddress, connect_channel};
-pub use agreement::{Agreement, Difference};
+pub use agreement::{Agreement, Difference, SharedTable};
 pub use binaries::Binaries;
 pub use cluster::{Cluster, ClusterOptions, Shutdown};
 pub use error::Error;
