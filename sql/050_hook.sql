@@ -64,14 +64,19 @@ DECLARE
   bytes constant bytea := convert_to(chunk, 'UTF8');
   length constant bigint := octet_length(bytes);
   calls constant bigint := (length + 16 * 73728 - 1) / (16 * 73728);
-  slices constant bigint := calls * 16;
+  block bytea;
+  size bigint;
   line text;
 BEGIN
   FOR batch IN 0 .. calls - 1 LOOP
+    -- An assignment, so that no query plan holds a copy of all the bytes.
+    block := substring(bytes FROM (length * batch / calls + 1)::integer
+      FOR (length * (batch + 1) / calls - length * batch / calls)::integer);
+    size := octet_length(block);
     line := dejima.upload_slices(gid, parts, ARRAY(
-      SELECT translate(encode(substring(bytes FROM (length * i / slices + 1)::integer
-        FOR (length * (i + 1) / slices - length * i / slices)::integer), 'base64'), E'\n', '')
-      FROM generate_series(batch * 16, batch * 16 + 15) AS i ORDER BY i));
+      SELECT replace(encode(substring(block FROM (size * i / 16 + 1)::integer
+        FOR (size * (i + 1) / 16 - size * i / 16)::integer), 'base64'), E'\n', '')
+      FROM generate_series(0, 15) AS i ORDER BY i));
     IF dejima.read_answer(line)->>'answer' IS DISTINCT FROM 'uploaded' THEN
       IF dejima.read_answer(line)->>'answer' = 'refused' THEN
         PERFORM dejima.refuse(dejima.read_answer(line));

@@ -21,3 +21,6 @@ pub use interface::{
 };
 pub use machine::Machine;
 pub use tally::Tally;
+
+#[cfg(test)]
+mod tests;
