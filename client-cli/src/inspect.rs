@@ -9,7 +9,7 @@ use dejima_testbed::connect_channel;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::failure::Failure;
 use crate::output::{Output, print, print_json, table};
@@ -240,11 +240,24 @@ fn bounded<T>(message: T) -> Request<T> {
     request
 }
 
+/// A peer that said no is another matter than one that said nothing.
 fn unanswered(address: &str, status: &Status) -> Failure {
-    Failure::new(
-        format!("the peer at {address} did not answer: {}", cause(status)),
-        "Is it running, and is this its local address? Its log says more.",
-    )
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+            Failure::new(
+                format!("the peer at {address} did not answer: {}", cause(status)),
+                "Is it running, and is this its local address? Its log says more.",
+            )
+        }
+        Code::Unimplemented => Failure::new(
+            format!("the peer at {address} has no service for its operator"),
+            "Use the address `local` of its configuration, not the one for other peers.",
+        ),
+        _ => Failure::new(
+            format!("the peer at {address} refuses: {}", status.message()),
+            "",
+        ),
+    }
 }
 
 /// The innermost cause: tonic's own words are "transport error".

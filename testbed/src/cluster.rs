@@ -76,6 +76,7 @@ impl Cluster {
             data.clone().into(),
         ];
         child::run(scratch, &copy)?;
+        scratch.make_private_folder(&format!("pg-{}/tmp", options.name))?;
         append(&data.join("postgresql.conf"), &settings(&folder, &options))?;
         let mut cluster = Self {
             scratch: scratch.clone(),

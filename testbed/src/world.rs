@@ -1,30 +1,35 @@
 //! A set of organisations with their databases and peers, up and sharing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dejima_core::database::{Installation, install};
 use dejima_core::name::PeerName;
-use dejima_proto::v1::AwaitQuietRequest;
 use dejima_proto::v1::operator_client::OperatorClient;
+use dejima_proto::v1::{AwaitQuietRequest, GroupsRequest};
 use futures::future::{join_all, try_join_all};
 use tokio_postgres::{Client, NoTls};
 use tonic::transport::Channel;
 
 use crate::address::connect_channel;
 use crate::binaries::Binaries;
+use crate::child;
 use crate::cluster::{Cluster, ClusterOptions, quote_identifier};
 use crate::error::{self, Error};
-use crate::organisation::Organisation;
+use crate::organisation::{Organisation, Share};
 use crate::peer_process::{PeerFiles, PeerProcess};
 use crate::scratch::Scratch;
 use crate::wire::Wire;
 
 /// How often a world is started anew if another program takes a port between our choosing and using it.
 const PORT_ATTEMPTS: usize = 3;
+/// How long it may take until every peer has heard of all others.
+const GROUPS_MAX: Duration = Duration::from_secs(30);
+/// Between two looks at what a peer has heard.
+const GROUPS_POLL: Duration = Duration::from_millis(5);
 /// How long [`World::await_quiet`] waits for one peer.
 const QUIET_MAX: Duration = Duration::from_secs(60);
 
@@ -135,7 +140,12 @@ impl World {
             scratch,
         };
         world.prepare_databases(&binaries).await?;
+<<<<<<< HEAD
         world.start_peers(options.tapped).await?;
+=======
+        world.start_peers().await?;
+        world.await_groups().await?;
+>>>>>>> cli
         Ok(world)
     }
 
@@ -212,12 +222,51 @@ impl World {
             self.operator(member.name())
                 .await_quiet(request)
                 .await
-                .map_err(|status| Error::Operator {
-                    peer: member.name().to_owned(),
-                    why: error::chain(&status),
-                })?;
+                .map_err(|status| unanswered(member, &status))?;
         }
         Ok(())
+    }
+
+    /// Waits until every peer knows all members of all its Dejima tables. A peer serves as soon as its seeds
+    /// have answered; of those who joined at the same moment it may hear a little later.
+    pub async fn await_groups(&self) -> Result<(), Error> {
+        let expected = self.shared_tables();
+        let until = Instant::now() + GROUPS_MAX;
+        for member in &self.members {
+            while !self.knows_groups(member, &expected).await? {
+                if Instant::now() > until {
+                    return Err(Error::NotReady {
+                        name: format!("peer {}", member.name()),
+                        why: format!(
+                            "after {GROUPS_MAX:?} it does not know all who share its Dejima tables"
+                        ),
+                        log: child::log_end(&member.process.log()),
+                    });
+                }
+                tokio::time::sleep(GROUPS_POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn knows_groups(
+        &self,
+        member: &Member,
+        expected: &BTreeMap<String, Vec<String>>,
+    ) -> Result<bool, Error> {
+        let answer = self.operator(member.name()).groups(GroupsRequest {}).await;
+        let groups = answer
+            .map_err(|status| unanswered(member, &status))?
+            .into_inner()
+            .groups;
+        let is_known = |share: &Share| {
+            let wanted: BTreeSet<&String> = expected[&share.table].iter().collect();
+            let found = groups
+                .iter()
+                .find(|group| group.table == share.table && group.complete);
+            found.is_some_and(|group| group.members.iter().collect::<BTreeSet<_>>() == wanted)
+        };
+        Ok(member.organisation.shares.iter().all(is_known))
     }
 
     /// Every Dejima table with its members.
@@ -344,6 +393,13 @@ impl World {
                 organisation.declarations.clone(),
             )],
         }
+    }
+}
+
+fn unanswered(member: &Member, status: &tonic::Status) -> Error {
+    Error::Operator {
+        peer: member.name().to_owned(),
+        why: error::chain(status),
     }
 }
 

@@ -4,9 +4,11 @@ mod screen;
 mod snapshot;
 mod story;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use dejima_proto::v1::{Group, GroupsRequest};
 use dejima_testbed::{Agreement, Binaries, Counts, Scratch, World, WorldOptions, worked_example};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -16,6 +18,8 @@ use screen::Screen;
 
 /// As a shell says it of a program that was interrupted.
 const INTERRUPTED: u8 = 130;
+/// How much of a peer's log is shown when something went wrong.
+const LOG_LINES: usize = 15;
 
 /// Plays the story. 0 if everything was as expected; 130 if it was interrupted before the end.
 pub(crate) async fn run(options: Demo) -> anyhow::Result<ExitCode> {
@@ -23,13 +27,17 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<ExitCode> {
     let screen = Screen::new();
     let mut world = None;
     let as_expected = tokio::select! {
-        played = play(&screen, options, &mut world) => played?,
+        played = play(&screen, options, &mut world) => played,
         () = interrupts.next() => {
             screen.note("\nInterrupted: stopping everything ...")?;
             drop(world);
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
+    if let (Ok(false) | Err(_), Some(world)) = (&as_expected, &world) {
+        show_logs(world);
+    }
+    let as_expected = as_expected?;
     if let (false, Some(world)) = (options.once, &world) {
         screen.addresses(world)?;
         interrupts.next().await;
@@ -53,7 +61,7 @@ async fn play(screen: &Screen, options: Demo, place: &mut Option<World>) -> anyh
     };
     screen.title(counts)?;
     let world = place.insert(boot(screen, counts).await?);
-    screen.introduction(world)?;
+    screen.introduction(world, &groups(world).await?)?;
     let mut as_expected = story::play(screen, world).await?;
     let agreement = world.compare().await?;
     screen.agreement(&agreement)?;
@@ -89,6 +97,33 @@ async fn boot(screen: &Screen, counts: Counts) -> anyhow::Result<World> {
     let world = World::start_in(scratch, organisations, options).await?;
     screen.done(started.elapsed())?;
     Ok(world)
+}
+
+/// The folder with the logs is about to go: their ends may say why.
+fn show_logs(world: &World) {
+    for member in world.members() {
+        let log = std::fs::read_to_string(member.process.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        eprintln!("\nThe end of the log of peer {}:", member.name());
+        for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
+            eprintln!("  {line}");
+        }
+    }
+}
+
+/// Every Dejima table as its members know it, from the first of them.
+async fn groups(world: &World) -> anyhow::Result<Vec<Group>> {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    for member in world.members() {
+        let answer = world
+            .operator(member.name())
+            .groups(GroupsRequest {})
+            .await?;
+        for group in answer.into_inner().groups {
+            groups.entry(group.table.clone()).or_insert(group);
+        }
+    }
+    Ok(groups.into_values().collect())
 }
 
 /// Ctrl-C, and what a terminal or a supervisor sends instead.

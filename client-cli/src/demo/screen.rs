@@ -9,6 +9,7 @@ use comfy_table::{
     Attribute, Cell as Field, CellAlignment, Color, ContentArrangement, LineStyle, Table,
     TableStyle,
 };
+use dejima_proto::v1::Group;
 use dejima_testbed::{Agreement, Counts, World};
 
 use super::snapshot::{COLUMNS, Cell, NAME_COLUMNS, Rows, Snapshot};
@@ -27,6 +28,8 @@ const HORIZONTAL_LINES: TableStyle =
 /// Where the demo prints.
 pub(super) struct Screen {
     is_coloured: bool,
+    /// Columns of text.
+    width: u16,
 }
 
 /// Numbers of ANSI "select graphic rendition".
@@ -42,8 +45,12 @@ enum Style {
 impl Screen {
     pub(super) fn new() -> Self {
         let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let width = table(&[])
+            .width()
+            .map_or(WIDTH_MAX, |width| width.min(WIDTH_MAX));
         Self {
             is_coloured: is_terminal() && !wants_none,
+            width,
         }
     }
 
@@ -80,9 +87,9 @@ impl Screen {
         print(self.styled(Style::Dim, text))
     }
 
-    /// Who shares what.
-    pub(super) fn introduction(&self, world: &World) -> io::Result<()> {
-        let mut rows = self.table(&["organisation", "base table", "shares"]);
+    /// Who has which base table, and who shares which columns with whom.
+    pub(super) fn introduction(&self, world: &World, groups: &[Group]) -> io::Result<()> {
+        let mut rows = self.table(&["organisation", "base table", "Dejima tables"]);
         for member in world.members() {
             let organisation = member.organisation();
             let shares: Vec<&str> = organisation
@@ -96,15 +103,32 @@ impl Screen {
                 &shares.join(", "),
             ]);
         }
-        print(format_args!("\n{rows}"))
+        print(format_args!("\n{rows}"))?;
+        let mut rows = self.table(&["Dejima table", "columns besides the name", "members"]);
+        for group in groups {
+            let is_more = |column: &&String| !COLUMNS[..NAME_COLUMNS].contains(&column.as_str());
+            let columns: Vec<&str> = group
+                .columns
+                .iter()
+                .filter(is_more)
+                .map(String::as_str)
+                .collect();
+            rows.add_row([&group.table, &columns.join(", "), &group.members.join(", ")]);
+        }
+        print(rows)
+    }
+
+    /// What the marks mean; said once.
+    pub(super) fn legend(&self) -> io::Result<()> {
+        let text = format!(
+            "+ new  ~ changed  - deleted  {NO_COLUMN} this organisation has no such column"
+        );
+        print(self.styled(Style::Dim, &text))
     }
 
     pub(super) fn chapter(&self, title: &str) -> io::Result<()> {
-        let line = "━".repeat(
-            usize::from(WIDTH_MAX)
-                .min(80)
-                .saturating_sub(title.chars().count() + 4),
-        );
+        let line =
+            "━".repeat(usize::from(self.width.min(80)).saturating_sub(title.chars().count() + 4));
         print(format_args!(
             "\n{} {} {}\n",
             self.styled(Style::Cyan, "━━"),
@@ -129,16 +153,13 @@ impl Screen {
     pub(super) fn committed(&self, took: Duration) -> io::Result<()> {
         print(self.styled(
             Style::Dim,
-            &format!(
-                "committed everywhere, in {:.1} ms\n",
-                took.as_secs_f64() * 1_000.0
-            ),
+            &format!("committed, in {:.1} ms\n", took.as_secs_f64() * 1_000.0),
         ))
     }
 
     pub(super) fn error(&self, error: &tokio_postgres::Error) -> io::Result<()> {
         for line in database_error_text(error).lines() {
-            for line in wrap(line, usize::from(WIDTH_MAX)) {
+            for line in wrap(line, usize::from(self.width)) {
                 print(self.styled(Style::Red, &line))?;
             }
         }
@@ -163,9 +184,7 @@ impl Screen {
                 rows_after,
             );
         }
-        print(rows.trim_fmt())?;
-        let hidden = format!("{NO_COLUMN} this organisation's table has no such column");
-        print(self.styled(Style::Dim, &hidden))
+        print(rows.trim_fmt())
     }
 
     pub(super) fn check(&self, is_as_expected: bool, sentence: &str) -> io::Result<()> {
@@ -261,9 +280,8 @@ impl Screen {
 
     fn table(&self, header: &[&str]) -> Table {
         let mut rows = table(header);
-        let width = rows.width().map_or(WIDTH_MAX, |width| width.min(WIDTH_MAX));
         rows.set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(width);
+            .set_width(self.width);
         if self.is_coloured {
             rows.enforce_styling();
         } else {

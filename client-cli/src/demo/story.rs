@@ -87,7 +87,8 @@ fn steps() -> Vec<Step> {
         Step {
             title: "The government learns of a new address and adds the birth date",
             by: ("government", 0),
-            sql: "UPDATE government_users SET address = '7 Lake St', birthdate = '1980-04-01'\n\
+            sql: "UPDATE government_users\n\
+                  SET address = '7 Lake St', birthdate = '1980-04-01'\n\
                   WHERE first_name = 'John' AND last_name = 'Doe';",
             outcome: Outcome::Done(vec![moved]),
         },
@@ -108,7 +109,8 @@ fn steps() -> Vec<Step> {
         Step {
             title: "An insurer registers two persons in one statement",
             by: ("insurance", 1),
-            sql: "INSERT INTO insurance_users (first_name, last_name, address, birthdate, risk_factor)\n\
+            sql: "INSERT INTO insurance_users\n\
+                  \x20      (first_name, last_name, address, birthdate, risk_factor)\n\
                   VALUES ('Jane', 'Roe', '3 Mill Ln', '1992-11-30', 35),\n\
                   \x20      ('Max', 'Poe', '1 Quay', '1975-07-15', 10);",
             outcome: Outcome::Done(vec![called, jane.clone(), max.clone()]),
@@ -142,6 +144,7 @@ pub(super) async fn play(screen: &Screen, world: &World) -> anyhow::Result<bool>
     let mut before = Snapshot::read(world, &clients).await?;
     screen.chapter("Before the first step")?;
     screen.change(&before, &before)?;
+    screen.legend()?;
     let mut expected = before.clone();
     let mut all_as_expected = true;
     for (number, step) in steps().iter().enumerate() {

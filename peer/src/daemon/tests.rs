@@ -13,7 +13,7 @@ use dejima_proto::v1::operator_client::OperatorClient;
 use dejima_proto::v1::propagate_update_client::PropagateUpdateClient;
 use dejima_proto::v1::{self, CloseRequest, PropagateRequest};
 use futures::future::BoxFuture;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -29,8 +29,8 @@ const INSERT: &str = "[1, \"T\", null, [\"1\", \"x\"]]\n";
 #[derive(Default)]
 struct Model {
     asked: Mutex<Vec<&'static str>>,
-    /// Never answers Apply.
-    is_stuck: bool,
+    /// Apply waits for it.
+    gate: Option<Arc<Notify>>,
 }
 
 impl Model {
@@ -38,10 +38,7 @@ impl Model {
         let (name, answer) = match request {
             Request::Apply { gid, puts } => {
                 let captured = puts.iter().flat_map(captured).collect();
-                (
-                    "apply",
-                    (!self.is_stuck).then_some(Answer::Applied { gid, captured }),
-                )
+                ("apply", Some(Answer::Applied { gid, captured }))
             }
             Request::Prepare { gid, .. } => ("prepare", Some(Answer::Prepared { gid })),
             Request::Rollback { gid } => ("rollback", Some(Answer::RolledBack { gid })),
@@ -96,7 +93,12 @@ fn captured(put: &Put) -> Vec<Captured> {
 
 impl Store for Model {
     fn execute(&self, request: Request) -> BoxFuture<'_, Option<Answer>> {
-        Box::pin(async { self.answer(request) })
+        Box::pin(async move {
+            if let (Some(gate), Request::Apply { .. }) = (&self.gate, &request) {
+                gate.notified().await;
+            }
+            self.answer(request)
+        })
     }
 
     fn save(&self, _: Vec<Fact>) -> BoxFuture<'_, Result<(), String>> {
@@ -435,8 +437,9 @@ async fn a_peer_that_says_nothing_is_given_up() {
 #[tokio::test]
 async fn a_hook_that_hangs_up_ends_its_transaction() {
     let folder = folder();
+    let gate = Arc::new(Notify::new());
     let stuck = Model {
-        is_stuck: true,
+        gate: Some(Arc::clone(&gate)),
         ..Model::default()
     };
     let gov = start(
@@ -465,6 +468,7 @@ async fn a_hook_that_hangs_up_ends_its_transaction() {
         said = hook => panic!("nobody can have answered: {said:?}"),
         () = in_flight => {}
     }
+    gate.notify_one();
     quiet(&bank).await;
 }
 
