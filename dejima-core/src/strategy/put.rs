@@ -17,7 +17,7 @@ pub(super) fn create(strategy: &Strategy) -> String {
     let function = function(strategy);
     format!(
         "CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql {PINNED}\n\
-         SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off AS {};\n\
+         SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off AS {};\n\
          REVOKE ALL ON FUNCTION {function}(jsonb) FROM PUBLIC",
         literal(&body(strategy)),
     )
