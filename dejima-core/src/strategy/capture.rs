@@ -41,12 +41,13 @@ fn function(oid: u32, event: &str) -> String {
 
 fn trigger(base: &BaseTable, event: &str, when: &str, referencing: &str, statements: &str) -> String {
     let function = function(base.oid, event);
-    // A plan made for one changed row must do for ten thousand: pairing old and new rows hashes, always.
+    // A plan made for one changed row must do for ten thousand: pairing old and new rows hashes, always, also
+    // when a put function with other settings makes the change.
     let body = format!(
         "\n#variable_conflict use_column\nBEGIN\n{statements}\nIF FOUND THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
     );
     format!(
-        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {PINNED} SET enable_nestloop = off SET enable_mergejoin = off AS {};\n\
+        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {PINNED} SET enable_nestloop = off SET enable_mergejoin = off SET enable_hashjoin = on SET enable_seqscan = on AS {};\n\
          REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;\n\
          CREATE TRIGGER dejima_capture_{event} {when} ON {} {referencing}\nFOR EACH STATEMENT EXECUTE FUNCTION {function}()",
         literal(&body),

@@ -17,7 +17,7 @@ pub(super) fn create(strategy: &Strategy) -> String {
     let function = function(strategy);
     format!(
         "CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql {PINNED}\n\
-         SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off AS {};\n\
+         SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off AS {};\n\
          REVOKE ALL ON FUNCTION {function}(jsonb) FROM PUBLIC",
         literal(&body(strategy)),
     )
@@ -140,8 +140,11 @@ fn update(s: &Strategy) -> String {
     EXIT WHEN batch.found_in_all <> updates;
     updated := updated + batch.found;
     CONTINUE WHEN batch.differing = 0;
-    EXECUTE {execute}
-    INTO done, shown USING $1, batch.changed;
+    {one_column}
+    ELSE
+      EXECUTE {execute}
+      INTO done, shown USING $1, batch.changed;
+    END CASE;
     {check}
   END LOOP;
   IF updated <> updates THEN
@@ -154,6 +157,7 @@ END IF;",
         key = key(s),
         shows = s.shows(),
         old_holds = old_holds(s),
+        one_column = one_column(s, &concerned),
         execute = set_changed(
             s,
             ROWS,
@@ -162,6 +166,23 @@ END IF;",
         check = check_done(s, "batch.differing"),
         table = literal(s.table.as_str()),
     )
+}
+
+/// Most updates change one column: for these PostgreSQL keeps the plan, which takes longer to make than to run.
+fn one_column(s: &Strategy, concerned: &str) -> String {
+    let branch = |(name, base): (&str, &BaseColumn)| {
+        let only = format!("ARRAY[{}]", literal(name));
+        format!(
+            "WHEN batch.changed = {only} THEN
+      {update} {assignment} {returning}
+      INTO done, shown FROM updated;",
+            update = update_head(s),
+            assignment = assignment(name, base),
+            returning = update_tail(s, ROWS, &format!("{concerned} AND {} = {only} AND {} AND {}", changed(), key(s), differs(s))),
+        )
+    };
+    let branches: Vec<_> = s.pairs().map(branch).collect();
+    format!("CASE\n    {}", branches.join("\n    "))
 }
 
 /// Updates of the key, one by one in the given order.
@@ -240,24 +261,29 @@ END IF;",
 /// SQL text (as an SQL expression) of the UPDATE of `batch.changed` in the rows concerned; it returns how many
 /// were updated and how many of them the Dejima table still shows.
 fn set_changed(s: &Strategy, rows: &str, concerned: &str) -> String {
-    let assignments: Vec<_> = s
-        .pairs()
-        .map(|(name, base)| {
-            let assignment = format!("{} = {}", identifier(&base.name), new_value(name, base));
-            format!("({}, {})", literal(name), literal(&assignment))
-        })
-        .collect();
-    let head = format!("WITH updated AS (UPDATE {} SET ", target(s));
-    let tail = format!(
-        " FROM {rows} WHERE {concerned} RETURNING {} AS shown) SELECT count(*), count(*) FILTER (WHERE updated.shown) FROM updated",
-        s.shows()
-    );
+    let assignments: Vec<_> =
+        s.pairs().map(|(name, base)| format!("({}, {})", literal(name), literal(&assignment(name, base)))).collect();
     format!(
         "{} || (SELECT string_agg(assignment, ', ') FROM (VALUES {}) AS a(name, assignment) WHERE name = ANY (batch.changed)) || {}",
-        literal(&head),
+        literal(&format!("{} ", update_head(s))),
         assignments.join(", "),
-        literal(&tail),
+        literal(&format!(" {} FROM updated", update_tail(s, rows, concerned))),
     )
+}
+
+fn update_head(s: &Strategy) -> String {
+    format!("WITH updated AS (UPDATE {} SET", target(s))
+}
+
+fn update_tail(s: &Strategy, rows: &str, concerned: &str) -> String {
+    format!(
+        "FROM {rows} WHERE {concerned} RETURNING {} AS shown) SELECT count(*), count(*) FILTER (WHERE updated.shown)",
+        s.shows()
+    )
+}
+
+fn assignment(name: &str, base: &BaseColumn) -> String {
+    format!("{} = {}", identifier(&base.name), new_value(name, base))
 }
 
 fn check_done(s: &Strategy, expected: &str) -> String {
