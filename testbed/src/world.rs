@@ -140,12 +140,8 @@ impl World {
             scratch,
         };
         world.prepare_databases(&binaries).await?;
-<<<<<<< HEAD
         world.start_peers(options.tapped).await?;
-=======
-        world.start_peers().await?;
         world.await_groups().await?;
->>>>>>> cli
         Ok(world)
     }
 
