@@ -22,6 +22,7 @@ use crate::error::{self, Error};
 use crate::organisation::{Organisation, Share};
 use crate::peer_process::{PeerFiles, PeerProcess};
 use crate::scratch::Scratch;
+use crate::wire::Wire;
 
 /// How often a world is started anew if another program takes a port between our choosing and using it.
 const PORT_ATTEMPTS: usize = 3;
@@ -49,6 +50,8 @@ pub struct WorldOptions {
     pub layout: Layout,
     /// See [`ClusterOptions::durable`].
     pub durable: bool,
+    /// Peers reach each other through a [`Wire`] that remembers what it carried.
+    pub tapped: bool,
 }
 
 /// Organisations, each with a database and a running peer. Everything ends when the world is dropped.
@@ -66,6 +69,7 @@ pub struct Member {
     organisation: Organisation,
     cluster: usize,
     listen: String,
+    wire: Option<Wire>,
     /// The daemon, to be stopped, killed and started.
     pub process: PeerProcess,
 }
@@ -83,7 +87,13 @@ impl Member {
 
     /// Where other peers reach it, as `http://host:port`.
     pub fn address(&self) -> String {
-        format!("http://{}", self.listen)
+        let address = self.wire.as_ref().map_or_else(|| self.listen.clone(), Wire::address);
+        format!("http://{address}")
+    }
+
+    /// What carries the messages to it, if the world is tapped.
+    pub fn wire(&self) -> Option<&Wire> {
+        self.wire.as_ref()
     }
 }
 
@@ -120,6 +130,7 @@ impl World {
                 organisation,
                 cluster,
                 listen: String::new(),
+                wire: None,
                 process,
             });
         }
@@ -129,7 +140,7 @@ impl World {
             scratch,
         };
         world.prepare_databases(&binaries).await?;
-        world.start_peers().await?;
+        world.start_peers(options.tapped).await?;
         world.await_groups().await?;
         Ok(world)
     }
@@ -299,9 +310,12 @@ impl World {
         Ok(())
     }
 
-    async fn start_peers(&mut self) -> Result<(), Error> {
+    async fn start_peers(&mut self, tapped: bool) -> Result<(), Error> {
         for attempt in 1.. {
             self.choose_ports()?;
+            for member in self.members.iter_mut().filter(|_| tapped) {
+                member.wire = Some(Wire::start(&member.listen)?);
+            }
             for at in 0..self.members.len() {
                 let files = self.files(&self.members[at]);
                 self.members[at].process.write_files(&files)?;
@@ -340,10 +354,11 @@ impl World {
     fn files(&self, member: &Member) -> PeerFiles {
         let organisation = &member.organisation;
         let mut text = format!(
-            "name = {}\ntype = {}\nlisten = {}\nlocal = {}\n\n[database]\nurl = {}\n",
+            "name = {}\ntype = {}\nlisten = {}\nadvertise = {}\nlocal = {}\n\n[database]\nurl = {}\n",
             toml(&organisation.name),
             toml(&organisation.kind),
             toml(&member.listen),
+            toml(&member.address()),
             toml(&self.local_address(member.name())),
             toml(&self.cluster(member.name()).url("dejima", member.name())),
         );
