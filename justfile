@@ -22,4 +22,4 @@ simulate SEEDS="10000":
 
 # Bare two-phase commit against ours; ends with the table of ratios.
 bench:
-    cargo bench --locked
+    cargo bench --locked --package dejima-peer --bench update
