@@ -20,7 +20,9 @@ pub enum InvalidName {
     )]
     Peer(String),
     /// A Dejima table's name becomes the name of a view.
-    #[error("\"{0}\" is no name of a Dejima table: use 1 to {IDENTIFIER_BYTES_MAX} bytes without control characters")]
+    #[error(
+        "\"{0}\" is no name of a Dejima table: use 1 to {IDENTIFIER_BYTES_MAX} bytes without control characters"
+    )]
     Table(String),
     /// A gid is made by the hook: the origin's name, a colon, and 36 bytes of UUID.
     #[error("\"{0}\" is no gid: it reads ORIGIN:UUID")]
@@ -96,7 +98,8 @@ impl PeerName {
 impl TableName {
     /// Checks and takes a Dejima table's name.
     pub fn new(text: &str) -> Result<Self, InvalidName> {
-        let fits = (1..=IDENTIFIER_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+        let fits =
+            (1..=IDENTIFIER_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
         fits.then(|| Self(text.into()))
             .ok_or_else(|| InvalidName::Table(text.to_owned()))
     }
@@ -135,7 +138,12 @@ mod tests {
     fn a_gid_knows_its_origin() {
         let gid = Gid::new("bank:6f3c1b52-4c9f-4c9e-9a53-1f2a3b4c5d6e").expect("well formed");
         assert_eq!(gid.origin().as_str(), "bank");
-        for bad in ["bank", "bank:1", "Bank:6f3c1b52-4c9f-4c9e-9a53-1f2a3b4c5d6e", "bank:6f3c1b52'4c9f-4c9e-9a53-1f2a3b4c5d6e"] {
+        for bad in [
+            "bank",
+            "bank:1",
+            "Bank:6f3c1b52-4c9f-4c9e-9a53-1f2a3b4c5d6e",
+            "bank:6f3c1b52'4c9f-4c9e-9a53-1f2a3b4c5d6e",
+        ] {
             assert!(Gid::new(bad).is_err(), "{bad}");
         }
     }

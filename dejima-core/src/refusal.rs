@@ -73,7 +73,19 @@ impl Refusal {
             sqlstate: sqlstate::QUERY_CANCELED.into(),
             message: format!("the peers did not agree within {waited_ms} ms"),
             detail: format!("Peer \"{peer}\" gave up waiting."),
-            hint: "Try again; if it happens again, look at `dejima peers` and `dejima tx list`.".into(),
+            hint: "Try again; if it happens again, look at `dejima peers` and `dejima tx list`."
+                .into(),
+        }
+    }
+
+    /// Everybody has promised, but not everything that was sent.
+    pub fn incomplete_vote(peer: &PeerName) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::SERIALIZATION_FAILURE.into(),
+            message: "a peer lost its part of the transaction".into(),
+            detail: "It was restarted while the transaction was propagating.".into(),
+            hint: "Try the transaction again.".into(),
         }
     }
 
@@ -82,8 +94,13 @@ impl Refusal {
         Self {
             peer: peer.clone(),
             sqlstate: sqlstate::CANNOT_CONNECT_NOW.into(),
-            message: format!("peer \"{peer}\" does not know yet who shares Dejima table \"{table}\""),
-            detail: format!("These seeds have not answered yet: {}.", silent_seeds.join(", ")),
+            message: format!(
+                "peer \"{peer}\" does not know yet who shares Dejima table \"{table}\""
+            ),
+            detail: format!(
+                "These seeds have not answered yet: {}.",
+                silent_seeds.join(", ")
+            ),
             hint: "Try again when a seed has answered; `dejima groups` shows the state.".into(),
         }
     }

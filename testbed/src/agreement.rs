@@ -8,12 +8,23 @@ use crate::world::World;
 /// What a comparison of all copies of all Dejima tables found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
-    /// Each Dejima table with its members and its number of rows (at the first member).
-    pub tables: Vec<(String, Vec<String>, usize)>,
+    /// Each Dejima table.
+    pub tables: Vec<SharedTable>,
     /// Where two members differ.
     pub differences: Vec<Difference>,
     /// Prepared transactions left, as `peer: gid`.
     pub in_doubt: Vec<String>,
+}
+
+/// A Dejima table with its members and its size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedTable {
+    /// The Dejima table.
+    pub name: String,
+    /// Its members.
+    pub members: Vec<String>,
+    /// Its number of rows (at the first member).
+    pub rows: usize,
 }
 
 /// A row that one member has and another has not.
@@ -49,7 +60,11 @@ impl World {
             }
             let rows = copies.first().map_or(0, |(_, rows)| rows.len());
             agreement.differences.extend(differences(&table, &copies));
-            agreement.tables.push((table, members, rows));
+            agreement.tables.push(SharedTable {
+                name: table,
+                members,
+                rows,
+            });
         }
         for member in self.members() {
             let database = self.superuser(member.name()).await?;

@@ -1,15 +1,18 @@
 //! A process that belongs to a scratch folder: in a process group of its own, known to the guardian by a pid
 //! file, its output in a log file.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
 use crate::error::{self, Error};
+use crate::packages;
 use crate::scratch::Scratch;
 
 /// Says the pid to the guardian, then becomes the program; see guardian.sh on the order.
@@ -23,9 +26,9 @@ pub(crate) struct Program<'a> {
     /// Unique among the running processes of the folder.
     pub(crate) name: &'a str,
     /// The command line.
-    pub(crate) command: Vec<std::ffi::OsString>,
+    pub(crate) command: Vec<OsString>,
     /// Variables to set.
-    pub(crate) environment: Vec<(&'a str, std::ffi::OsString)>,
+    pub(crate) environment: Vec<(&'a str, OsString)>,
     /// The signal by which the guardian stops it.
     pub(crate) guardian_signal: &'a str,
     /// Where its output is appended.
@@ -45,29 +48,17 @@ impl Child {
     /// Starts the program as the user that clusters run as.
     pub(crate) fn start(scratch: &Scratch, program: Program<'_>) -> Result<Self, Error> {
         let name = program.name;
-        let pid_file = scratch
-            .folder()
-            .join("pids")
-            .join(format!("{name}.{}", program.guardian_signal));
+        let pid_file = pid_file(scratch, name, program.guardian_signal);
         let log = File::options()
             .create(true)
             .append(true)
             .open(program.log)
             .map_err(error::io(format!("opening {}", program.log.display())))?;
         let log_too = log.try_clone().map_err(error::io("opening a log twice"))?;
-        let process = Command::new("/bin/sh")
-            .args(["-c", LAUNCH, name])
-            .arg(&pid_file)
-            .arg(scratch.folder().join("stopping"))
-            .args(scratch.packages().as_user())
-            .args(program.command)
+        let process = launch(scratch, name, &pid_file, &program.command)
             .envs(program.environment)
-            .env_remove("CARGO_MAKEFLAGS")
-            .stdin(Stdio::null())
             .stdout(log)
             .stderr(log_too)
-            .current_dir("/")
-            .process_group(0)
             .spawn()
             .map_err(error::io(format!("starting {name}")))?;
         Ok(Self {
@@ -120,6 +111,35 @@ impl Drop for Child {
         self.kill();
         let _ = std::fs::remove_file(&self.pid_file);
     }
+}
+
+/// Runs a command to its end as the user that clusters run as, and returns what it printed.
+pub(crate) fn run(scratch: &Scratch, command: &[OsString]) -> Result<String, Error> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let name = format!("run-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let pid_file = pid_file(scratch, &name, "TERM");
+    let result = packages::run(launch(scratch, &name, &pid_file, command).env("LC_ALL", "C"));
+    let _ = std::fs::remove_file(&pid_file);
+    result
+}
+
+fn pid_file(scratch: &Scratch, name: &str, guardian_signal: &str) -> PathBuf {
+    let folder = scratch.folder().join("pids");
+    folder.join(format!("{name}.{guardian_signal}"))
+}
+
+fn launch(scratch: &Scratch, name: &str, pid_file: &Path, command: &[OsString]) -> Command {
+    let mut launch = Command::new("/bin/sh");
+    launch
+        .args(["-c", LAUNCH, name])
+        .arg(pid_file)
+        .arg(scratch.folder().join("stopping"))
+        .args(scratch.packages().as_user())
+        .args(command)
+        .stdin(Stdio::null())
+        .current_dir("/")
+        .process_group(0);
+    launch
 }
 
 /// Sends a signal to a process; one that is gone is no error.

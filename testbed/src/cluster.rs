@@ -75,7 +75,8 @@ impl Cluster {
             template.join("data").into(),
             data.clone().into(),
         ];
-        scratch.packages().run(&copy)?;
+        child::run(scratch, &copy)?;
+        scratch.make_private_folder(&format!("pg-{}/tmp", options.name))?;
         append(&data.join("postgresql.conf"), &settings(&folder, &options))?;
         let mut cluster = Self {
             scratch: scratch.clone(),
@@ -204,7 +205,7 @@ impl Cluster {
             .map(OsString::from),
         );
         command.push(self.url("postgres", database).into());
-        self.scratch.packages().run(&command)
+        child::run(&self.scratch, &command)
     }
 }
 
@@ -248,7 +249,7 @@ fn initialise(scratch: &Scratch, folder: &Path) -> Result<(), Error> {
         "--no-instructions",
     ];
     command.extend(options.map(OsString::from));
-    packages.run(&command).map(drop)
+    child::run(scratch, &command).map(drop)
 }
 
 /// Small, and nothing outside the folder: dynamic shared memory in the data folder too.

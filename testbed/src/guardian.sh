@@ -40,4 +40,7 @@ while any_lives; do
     test "$rounds" -gt 400 && break
     sleep 0.05
 done
-rm -rf "$folder" || { sleep 1 && rm -rf "$folder"; }
+for _ in 1 2 3 4 5; do
+    rm -rf "$folder" && break
+    sleep 0.2
+done

@@ -17,10 +17,11 @@ mod organisation;
 mod packages;
 mod peer_process;
 mod scratch;
+mod wire;
 mod world;
 
 pub use address::{InvalidAddress, connect_channel};
-pub use agreement::{Agreement, Difference};
+pub use agreement::{Agreement, Difference, SharedTable};
 pub use binaries::Binaries;
 pub use cluster::{Cluster, ClusterOptions, Shutdown};
 pub use error::Error;
@@ -28,4 +29,5 @@ pub use organisation::{Counts, Organisation, Share, worked_example};
 pub use packages::Packages;
 pub use peer_process::{PeerFiles, PeerProcess};
 pub use scratch::Scratch;
+pub use wire::Wire;
 pub use world::{Layout, Member, World, WorldOptions, connect};

@@ -92,23 +92,14 @@ impl Packages {
             Some(User { uid, gid }) => std::os::unix::fs::chown(path, Some(*uid), Some(*gid)),
         }
     }
-
-    /// Runs a command to its end as the servers' user and returns what it printed.
-    pub(crate) fn run(&self, command: &[OsString]) -> Result<String, Error> {
-        let mut words = self.as_user();
-        words.extend_from_slice(command);
-        let (program, arguments) = words.split_first().expect("a command has a program");
-        run(Command::new(program).args(arguments))
-    }
 }
 
-/// Runs a command to its end, in the root folder, without our variables for PostgreSQL's clients.
+/// Runs a command to its end, in the root folder.
 pub(crate) fn run(command: &mut Command) -> Result<String, Error> {
     let line = format!("{command:?}");
     let output = command
         .current_dir("/")
         .stdin(Stdio::null())
-        .env("LC_ALL", "C")
         .output()
         .map_err(error::io(format!("running {line}")))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
@@ -237,7 +228,8 @@ fn apt_get(arguments: &[&str]) -> Result<String, Error> {
     run(Command::new("apt-get")
         .args(["--quiet", "--option", "DPkg::Lock::Timeout=300"])
         .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive"))
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("LC_ALL", "C"))
 }
 
 /// The version that is here without plsh, else the newest for which the distribution has plsh.

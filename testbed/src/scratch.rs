@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{self, Error};
-use crate::packages::Packages;
+use crate::packages::{self, Packages};
 
 /// The longest path of a unix socket that we use; `sun_path` has 108 bytes, and names follow the folder's.
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 100;
@@ -94,12 +94,18 @@ impl Drop for Inner {
     }
 }
 
-/// Makes an empty folder in TMPDIR (or in /tmp if its name would be too long for sockets) which everybody may
-/// pass through but not list: clusters and peers that run as user postgres have their own folders in it.
+/// Makes an empty folder which everybody may pass through but not list: clusters and peers that run as user
+/// postgres have their own folders in it. It is in TMPDIR, or in /tmp if sockets in there would have too long
+/// names or user postgres could not get there.
 fn make_folder() -> io::Result<PathBuf> {
     let wanted = std::env::temp_dir();
     let fits = wanted.as_os_str().len() + SOCKET_NAME_BYTES <= SOCKET_PATH_BYTES_MAX;
-    let base = if fits { wanted } else { PathBuf::from("/tmp") };
+    let is_open = !packages::is_root() || wanted.ancestors().all(lets_pass);
+    let base = if fits && is_open {
+        wanted
+    } else {
+        PathBuf::from("/tmp")
+    };
     let folder = tempfile::Builder::new()
         .prefix("dejima-")
         .tempdir_in(base)?
@@ -108,6 +114,11 @@ fn make_folder() -> io::Result<PathBuf> {
     std::fs::create_dir(folder.join("pids"))?;
     std::fs::create_dir(folder.join("bin"))?;
     Ok(folder)
+}
+
+fn lets_pass(folder: &Path) -> bool {
+    const OTHERS_EXECUTE: u32 = 0o001;
+    std::fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & OTHERS_EXECUTE != 0)
 }
 
 fn start_guardian(folder: &Path) -> io::Result<Child> {

@@ -1,29 +1,35 @@
 //! A set of organisations with their databases and peers, up and sharing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dejima_core::database::{Installation, install};
 use dejima_core::name::PeerName;
-use dejima_proto::v1::AwaitQuietRequest;
 use dejima_proto::v1::operator_client::OperatorClient;
+use dejima_proto::v1::{AwaitQuietRequest, GroupsRequest};
 use futures::future::{join_all, try_join_all};
 use tokio_postgres::{Client, NoTls};
 use tonic::transport::Channel;
 
 use crate::address::connect_channel;
 use crate::binaries::Binaries;
+use crate::child;
 use crate::cluster::{Cluster, ClusterOptions, quote_identifier};
 use crate::error::{self, Error};
-use crate::organisation::Organisation;
+use crate::organisation::{Organisation, Share};
 use crate::peer_process::{PeerFiles, PeerProcess};
 use crate::scratch::Scratch;
+use crate::wire::Wire;
 
 /// How often a world is started anew if another program takes a port between our choosing and using it.
 const PORT_ATTEMPTS: usize = 3;
+/// How long it may take until every peer has heard of all others.
+const GROUPS_MAX: Duration = Duration::from_secs(30);
+/// Between two looks at what a peer has heard.
+const GROUPS_POLL: Duration = Duration::from_millis(5);
 /// How long [`World::await_quiet`] waits for one peer.
 const QUIET_MAX: Duration = Duration::from_secs(60);
 
@@ -44,6 +50,8 @@ pub struct WorldOptions {
     pub layout: Layout,
     /// See [`ClusterOptions::durable`].
     pub durable: bool,
+    /// Peers reach each other through a [`Wire`] that remembers what it carried.
+    pub tapped: bool,
 }
 
 /// Organisations, each with a database and a running peer. Everything ends when the world is dropped.
@@ -61,6 +69,7 @@ pub struct Member {
     organisation: Organisation,
     cluster: usize,
     listen: String,
+    wire: Option<Wire>,
     /// The daemon, to be stopped, killed and started.
     pub process: PeerProcess,
 }
@@ -78,7 +87,13 @@ impl Member {
 
     /// Where other peers reach it, as `http://host:port`.
     pub fn address(&self) -> String {
-        format!("http://{}", self.listen)
+        let address = self.wire.as_ref().map_or_else(|| self.listen.clone(), Wire::address);
+        format!("http://{address}")
+    }
+
+    /// What carries the messages to it, if the world is tapped.
+    pub fn wire(&self) -> Option<&Wire> {
+        self.wire.as_ref()
     }
 }
 
@@ -115,6 +130,7 @@ impl World {
                 organisation,
                 cluster,
                 listen: String::new(),
+                wire: None,
                 process,
             });
         }
@@ -124,7 +140,8 @@ impl World {
             scratch,
         };
         world.prepare_databases(&binaries).await?;
-        world.start_peers().await?;
+        world.start_peers(options.tapped).await?;
+        world.await_groups().await?;
         Ok(world)
     }
 
@@ -201,12 +218,51 @@ impl World {
             self.operator(member.name())
                 .await_quiet(request)
                 .await
-                .map_err(|status| Error::Operator {
-                    peer: member.name().to_owned(),
-                    why: error::chain(&status),
-                })?;
+                .map_err(|status| unanswered(member, &status))?;
         }
         Ok(())
+    }
+
+    /// Waits until every peer knows all members of all its Dejima tables. A peer serves as soon as its seeds
+    /// have answered; of those who joined at the same moment it may hear a little later.
+    pub async fn await_groups(&self) -> Result<(), Error> {
+        let expected = self.shared_tables();
+        let until = Instant::now() + GROUPS_MAX;
+        for member in &self.members {
+            while !self.knows_groups(member, &expected).await? {
+                if Instant::now() > until {
+                    return Err(Error::NotReady {
+                        name: format!("peer {}", member.name()),
+                        why: format!(
+                            "after {GROUPS_MAX:?} it does not know all who share its Dejima tables"
+                        ),
+                        log: child::log_end(&member.process.log()),
+                    });
+                }
+                tokio::time::sleep(GROUPS_POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn knows_groups(
+        &self,
+        member: &Member,
+        expected: &BTreeMap<String, Vec<String>>,
+    ) -> Result<bool, Error> {
+        let answer = self.operator(member.name()).groups(GroupsRequest {}).await;
+        let groups = answer
+            .map_err(|status| unanswered(member, &status))?
+            .into_inner()
+            .groups;
+        let is_known = |share: &Share| {
+            let wanted: BTreeSet<&String> = expected[&share.table].iter().collect();
+            let found = groups
+                .iter()
+                .find(|group| group.table == share.table && group.complete);
+            found.is_some_and(|group| group.members.iter().collect::<BTreeSet<_>>() == wanted)
+        };
+        Ok(member.organisation.shares.iter().all(is_known))
     }
 
     /// Every Dejima table with its members.
@@ -254,9 +310,12 @@ impl World {
         Ok(())
     }
 
-    async fn start_peers(&mut self) -> Result<(), Error> {
+    async fn start_peers(&mut self, tapped: bool) -> Result<(), Error> {
         for attempt in 1.. {
             self.choose_ports()?;
+            for member in self.members.iter_mut().filter(|_| tapped) {
+                member.wire = Some(Wire::start(&member.listen)?);
+            }
             for at in 0..self.members.len() {
                 let files = self.files(&self.members[at]);
                 self.members[at].process.write_files(&files)?;
@@ -295,10 +354,11 @@ impl World {
     fn files(&self, member: &Member) -> PeerFiles {
         let organisation = &member.organisation;
         let mut text = format!(
-            "name = {}\ntype = {}\nlisten = {}\nlocal = {}\n\n[database]\nurl = {}\n",
+            "name = {}\ntype = {}\nlisten = {}\nadvertise = {}\nlocal = {}\n\n[database]\nurl = {}\n",
             toml(&organisation.name),
             toml(&organisation.kind),
             toml(&member.listen),
+            toml(&member.address()),
             toml(&self.local_address(member.name())),
             toml(&self.cluster(member.name()).url("dejima", member.name())),
         );
@@ -329,6 +389,13 @@ impl World {
                 organisation.declarations.clone(),
             )],
         }
+    }
+}
+
+fn unanswered(member: &Member, status: &tonic::Status) -> Error {
+    Error::Operator {
+        peer: member.name().to_owned(),
+        why: error::chain(status),
     }
 }
 

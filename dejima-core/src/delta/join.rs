@@ -65,11 +65,19 @@ impl Change {
                 let news = join_cells(new, said)?;
                 Ok((!news.is_empty()).then_some(Change::Insert { new: news }))
             }
-            (Change::Update { old, new }, Change::Update { old: seen, new: said }) => {
+            (
+                Change::Update { old, new },
+                Change::Update {
+                    old: seen,
+                    new: said,
+                },
+            ) => {
                 join_old(old, seen)?;
                 let news = join_cells(new, said)?;
                 let old = seen.iter().filter(|(column, _)| news.contains_key(column));
-                let old = old.map(|(&column, value)| (column, value.clone())).collect();
+                let old = old
+                    .map(|(&column, value)| (column, value.clone()))
+                    .collect();
                 Ok((!news.is_empty()).then_some(Change::Update { old, new: news }))
             }
             (Change::Delete { old }, Change::Delete { old: seen }) => {
@@ -102,13 +110,18 @@ fn join_cells(
     Ok(news)
 }
 
-fn join_old(known: &mut BTreeMap<ColumnIndex, Value>, seen: &BTreeMap<ColumnIndex, Value>) -> Result<(), Conflict> {
+fn join_old(
+    known: &mut BTreeMap<ColumnIndex, Value>,
+    seen: &BTreeMap<ColumnIndex, Value>,
+) -> Result<(), Conflict> {
     for (&column, value) in seen {
         match known.entry(column) {
             Entry::Vacant(free) => {
                 free.insert(value.clone());
             }
-            Entry::Occupied(held) if held.get() != value => return Err(Conflict::OldValues(column)),
+            Entry::Occupied(held) if held.get() != value => {
+                return Err(Conflict::OldValues(column));
+            }
             Entry::Occupied(_) => {}
         }
     }
@@ -143,7 +156,8 @@ mod tests {
         let key = prop_oneof![Just(vec!["k".into()]), Just(vec!["l".into()])];
         prop::collection::vec((key, change), 0..3).prop_map(|rows| {
             let mut delta = Delta::default();
-            rows.into_iter().for_each(|(key, change)| delta.add(key, change));
+            rows.into_iter()
+                .for_each(|(key, change)| delta.add(key, change));
             delta
         })
     }
@@ -202,8 +216,13 @@ mod tests {
     }
 
     fn insert(column: ColumnIndex, value: &str, revision: u32) -> Delta {
-        let cell = Cell { value: Some(value.into()), revision };
-        single(Change::Insert { new: BTreeMap::from([(column, cell)]) })
+        let cell = Cell {
+            value: Some(value.into()),
+            revision,
+        };
+        single(Change::Insert {
+            new: BTreeMap::from([(column, cell)]),
+        })
     }
 
     fn single(change: Change) -> Delta {
@@ -228,15 +247,22 @@ mod tests {
     #[test]
     fn a_later_revision_replaces_the_value() {
         let mut a = insert(1, "x", 0);
-        let news = a.join(&insert(1, "X", 1)).expect("a revision is no conflict");
+        let news = a
+            .join(&insert(1, "X", 1))
+            .expect("a revision is no conflict");
         assert_eq!((news, a.clone()), (insert(1, "X", 1), insert(1, "X", 1)));
         assert_eq!(a.join(&insert(1, "x", 0)), Ok(Delta::default()));
     }
 
     #[test]
     fn kinds_conflict() {
-        let mut a = single(Change::Update { old: BTreeMap::new(), new: BTreeMap::new() });
-        let gone = single(Change::Delete { old: BTreeMap::new() });
+        let mut a = single(Change::Update {
+            old: BTreeMap::new(),
+            new: BTreeMap::new(),
+        });
+        let gone = single(Change::Delete {
+            old: BTreeMap::new(),
+        });
         assert_eq!(a.join(&gone), Err(Conflict::Kinds("update", "delete")));
     }
 }

@@ -61,7 +61,9 @@ impl Schema {
 
     /// The name of a column by its position.
     pub fn column_name(&self, column: ColumnIndex) -> &str {
-        self.columns.get(usize::from(column)).map_or("?", |c| &c.name)
+        self.columns
+            .get(usize::from(column))
+            .map_or("?", |c| &c.name)
     }
 }
 
@@ -167,8 +169,16 @@ impl Captured {
             .filter(|(_, line)| !line.is_empty())
             .map(|(at, line)| {
                 let (statement, table, old, new) =
-                    serde_json::from_slice(line).map_err(|e| InvalidCapture { line: at + 1, why: e.to_string() })?;
-                Ok(Self { statement, table, old, new })
+                    serde_json::from_slice(line).map_err(|e| InvalidCapture {
+                        line: at + 1,
+                        why: e.to_string(),
+                    })?;
+                Ok(Self {
+                    statement,
+                    table,
+                    old,
+                    new,
+                })
             })
             .collect()
     }

@@ -41,13 +41,23 @@ impl Net {
     /// Takes captured rows of this Dejima table in the order of their statements; returns the rows concerned.
     ///
     /// A row may be among them that is none any more: a new row that took another key, or went away again.
-    pub fn absorb(&mut self, schema: &Schema, captured: &[Captured]) -> Result<BTreeSet<RowId>, InvalidRow> {
+    pub fn absorb(
+        &mut self,
+        schema: &Schema,
+        captured: &[Captured],
+    ) -> Result<BTreeSet<RowId>, InvalidRow> {
         let mut touched = BTreeSet::new();
         for statement in captured.chunk_by(|a, b| a.statement == b.statement) {
             // The rows of one statement change at once: a key freed by one may be taken by another.
             let departed = statement
                 .iter()
-                .map(|entry| entry.old.as_ref().map(|old| self.depart(schema, old)).transpose())
+                .map(|entry| {
+                    entry
+                        .old
+                        .as_ref()
+                        .map(|old| self.depart(schema, old))
+                        .transpose()
+                })
                 .collect::<Result<Vec<_>, _>>()?;
             for (entry, departed) in statement.iter().zip(departed) {
                 touched.extend(departed.map(|record| self.records[record].id.clone()));
@@ -64,7 +74,9 @@ impl Net {
         let record = &self.records[*self.by_id.get(row)?];
         match (&record.old, &record.new) {
             (None, None) => None,
-            (None, Some(new)) => Some(Change::Insert { new: set_cells(new) }),
+            (None, Some(new)) => Some(Change::Insert {
+                new: set_cells(new),
+            }),
             (Some(old), None) => {
                 let old = (0..).zip(old.iter().cloned()).collect();
                 Some(Change::Delete { old })
@@ -91,7 +103,9 @@ impl Net {
 
     fn leave(&mut self, key: &Key, old: &Row) -> Option<usize> {
         let here = self.by_current.get_mut(key)?;
-        let exact = here.iter().position(|&record| self.records[record].new.as_ref() == Some(old));
+        let exact = here
+            .iter()
+            .position(|&record| self.records[record].new.as_ref() == Some(old));
         let record = here.swap_remove(exact.unwrap_or(0));
         if here.is_empty() {
             self.by_current.remove(key);
@@ -100,11 +114,22 @@ impl Net {
     }
 
     /// A row takes a key: the one that departed, one that was deleted under this key before, or a new one.
-    fn arrive(&mut self, schema: &Schema, departed: Option<usize>, new: &Row) -> Result<RowId, InvalidRow> {
+    fn arrive(
+        &mut self,
+        schema: &Schema,
+        departed: Option<usize>,
+        new: &Row,
+    ) -> Result<RowId, InvalidRow> {
         let key = checked_key(schema, new)?;
         let record = match departed.or_else(|| self.deleted(&key)) {
             Some(record) => record,
-            None => self.record(RowId { key: key.clone(), is_new: true }, None),
+            None => self.record(
+                RowId {
+                    key: key.clone(),
+                    is_new: true,
+                },
+                None,
+            ),
         };
         self.records[record].new = Some(new.clone());
         if self.records[record].id.is_new && self.records[record].id.key != key {
@@ -116,7 +141,10 @@ impl Net {
 
     fn deleted(&self, key: &Key) -> Option<usize> {
         [false, true].into_iter().find_map(|is_new| {
-            let record = *self.by_id.get(&RowId { key: key.clone(), is_new })?;
+            let record = *self.by_id.get(&RowId {
+                key: key.clone(),
+                is_new,
+            })?;
             self.records[record].new.is_none().then_some(record)
         })
     }
@@ -145,20 +173,33 @@ fn checked_key(schema: &Schema, row: &Row) -> Result<Key, InvalidRow> {
 /// NULL in an INSERT counts as unset (invariant 3).
 fn set_cells(new: &Row) -> BTreeMap<ColumnIndex, Cell> {
     let cells = (0..).zip(new).filter(|(_, value)| value.is_some());
-    cells.map(|(column, value)| (column, first(value))).collect()
+    cells
+        .map(|(column, value)| (column, first(value)))
+        .collect()
 }
 
 fn changed_columns(old: &Row, new: &Row) -> Option<Change> {
-    let changed = || (0..).zip(old.iter().zip(new)).filter(|(_, (old, new))| old != new);
+    let changed = || {
+        (0..)
+            .zip(old.iter().zip(new))
+            .filter(|(_, (old, new))| old != new)
+    };
     changed().next()?;
     Some(Change::Update {
-        old: changed().map(|(column, (old, _))| (column, old.clone())).collect(),
-        new: changed().map(|(column, (_, new))| (column, first(new))).collect(),
+        old: changed()
+            .map(|(column, (old, _))| (column, old.clone()))
+            .collect(),
+        new: changed()
+            .map(|(column, (_, new))| (column, first(new)))
+            .collect(),
     })
 }
 
 fn first(value: &Value) -> Cell {
-    Cell { value: value.clone(), revision: 0 }
+    Cell {
+        value: value.clone(),
+        revision: 0,
+    }
 }
 
 #[cfg(test)]
@@ -168,13 +209,22 @@ mod tests {
     use crate::name::TableName;
 
     fn schema() -> Schema {
-        let column = |name: &str| Column { name: name.into(), type_name: "text".into() };
-        Schema { columns: vec![column("k"), column("v")], key: vec![0] }
+        let column = |name: &str| Column {
+            name: name.into(),
+            type_name: "text".into(),
+        };
+        Schema {
+            columns: vec![column("k"), column("v")],
+            key: vec![0],
+        }
     }
 
     fn row(text: &str) -> Option<Row> {
         let (key, value) = text.split_once('=')?;
-        Some(vec![Some(key.into()), (!value.is_empty()).then(|| value.into())])
+        Some(vec![
+            Some(key.into()),
+            (!value.is_empty()).then(|| value.into()),
+        ])
     }
 
     /// Each step is "old>new"; steps joined by ';' belong to one statement.
@@ -184,18 +234,29 @@ mod tests {
         for (statement, steps) in (1..).zip(statements) {
             let entry = |step: &str| {
                 let (old, new) = step.split_once('>').expect("old>new");
-                Captured { statement, table: table.clone(), old: row(old), new: row(new) }
+                Captured {
+                    statement,
+                    table: table.clone(),
+                    old: row(old),
+                    new: row(new),
+                }
             };
             let captured: Vec<_> = steps.split(';').map(entry).collect();
             touched.extend(net.absorb(&schema(), &captured).expect("rows fit"));
         }
-        touched.iter().filter_map(|id| net.change(id).map(|change| describe(id, &change))).collect()
+        touched
+            .iter()
+            .filter_map(|id| net.change(id).map(|change| describe(id, &change)))
+            .collect()
     }
 
     fn describe(id: &RowId, change: &Change) -> String {
         let text = |value: &Value| value.as_deref().unwrap_or("NULL").to_owned();
         let cells = |new: &BTreeMap<ColumnIndex, Cell>| {
-            new.iter().map(|(column, cell)| format!("{column}={}", text(&cell.value))).collect::<Vec<_>>().join(",")
+            new.iter()
+                .map(|(column, cell)| format!("{column}={}", text(&cell.value)))
+                .collect::<Vec<_>>()
+                .join(",")
         };
         match change {
             Change::Insert { new } => format!("insert {} {}", id.key[0], cells(new)),
@@ -235,11 +296,17 @@ mod tests {
     #[test]
     fn keys_change_hands_within_one_statement() {
         assert_eq!(net(&["a=1>b=1;b=2>a=2"]), ["update a 0=b", "update b 0=a"]);
-        assert_eq!(net(&["b=2>c=2", "a=1>b=1"]), ["update a 0=b", "update b 0=c"]);
+        assert_eq!(
+            net(&["b=2>c=2", "a=1>b=1"]),
+            ["update a 0=b", "update b 0=c"]
+        );
     }
 
     #[test]
     fn a_new_row_may_take_the_key_of_one_that_moved() {
-        assert_eq!(net(&["a=1>b=1", ">a=9"]), ["update a 0=b", "insert a 0=a,1=9"]);
+        assert_eq!(
+            net(&["a=1>b=1", ">a=9"]),
+            ["update a 0=b", "insert a 0=a,1=9"]
+        );
     }
 }

@@ -50,7 +50,12 @@ pub struct KeyCycle(pub usize);
 
 impl Put {
     /// The rows that realise `todo` on top of what this transaction has already done here (`net`).
-    pub fn new(table: &TableName, schema: &Schema, todo: &Delta, net: &Net) -> Result<Self, KeyCycle> {
+    pub fn new(
+        table: &TableName,
+        schema: &Schema,
+        todo: &Delta,
+        net: &Net,
+    ) -> Result<Self, KeyCycle> {
         let (mut deletes, mut updates, mut moves, mut inserts) = (vec![], vec![], vec![], vec![]);
         for (id, change) in &todo.rows {
             match put_row(schema, id, change, net) {
@@ -62,47 +67,84 @@ impl Put {
                 },
             }
         }
-        let rows = deletes.into_iter().chain(updates).chain(in_free_order(moves)?).chain(inserts);
-        Ok(Self { table: table.clone(), rows: rows.collect() })
+        let rows = deletes
+            .into_iter()
+            .chain(updates)
+            .chain(in_free_order(moves)?)
+            .chain(inserts);
+        Ok(Self {
+            table: table.clone(),
+            rows: rows.collect(),
+        })
     }
 }
 
 fn put_row(schema: &Schema, id: &RowId, change: &Change, net: &Net) -> PutRow {
-    let key = || net.current(id).and_then(|row| schema.key_of(row)).unwrap_or_else(|| id.key.clone());
+    let key = || {
+        net.current(id)
+            .and_then(|row| schema.key_of(row))
+            .unwrap_or_else(|| id.key.clone())
+    };
     match (change, net.current(id)) {
-        (Change::Insert { new }, None) => PutRow::Insert { new: named_cells(schema, new) },
+        (Change::Insert { new }, None) => PutRow::Insert {
+            new: named_cells(schema, new),
+        },
         (Change::Insert { new } | Change::Update { new, .. }, Some(row)) => {
-            let old = new.keys().map(|&column| (column, row.get(usize::from(column)).cloned().flatten()));
+            let old = new
+                .keys()
+                .map(|&column| (column, row.get(usize::from(column)).cloned().flatten()));
             let changed = |(column, old): &(ColumnIndex, Value)| new[column].value != *old;
             let old: BTreeMap<_, _> = old.filter(changed).collect();
             let new = new.iter().filter(|(column, _)| old.contains_key(column));
             let new = new.map(|(&column, cell)| (column, cell.clone())).collect();
-            PutRow::Update { key: key(), old: named(schema, &old), new: named_cells(schema, &new) }
+            PutRow::Update {
+                key: key(),
+                old: named(schema, &old),
+                new: named_cells(schema, &new),
+            }
         }
-        (Change::Update { old, new }, None) => {
-            PutRow::Update { key: key(), old: named(schema, old), new: named_cells(schema, new) }
-        }
-        (Change::Delete { old }, _) => PutRow::Delete { key: key(), old: named(schema, old) },
+        (Change::Update { old, new }, None) => PutRow::Update {
+            key: key(),
+            old: named(schema, old),
+            new: named_cells(schema, new),
+        },
+        (Change::Delete { old }, _) => PutRow::Delete {
+            key: key(),
+            old: named(schema, old),
+        },
     }
 }
 
 fn named(schema: &Schema, values: &BTreeMap<ColumnIndex, Value>) -> BTreeMap<String, Value> {
     let name = |column: ColumnIndex| schema.column_name(column).to_owned();
-    values.iter().map(|(&column, value)| (name(column), value.clone())).collect()
+    values
+        .iter()
+        .map(|(&column, value)| (name(column), value.clone()))
+        .collect()
 }
 
 fn named_cells(schema: &Schema, cells: &BTreeMap<ColumnIndex, Cell>) -> BTreeMap<String, Value> {
     let name = |column: ColumnIndex| schema.column_name(column).to_owned();
-    cells.iter().map(|(&column, cell)| (name(column), cell.value.clone())).collect()
+    cells
+        .iter()
+        .map(|(&column, cell)| (name(column), cell.value.clone()))
+        .collect()
 }
 
 /// The key that an update moves its row to, if it changes the key.
 fn moved_key(schema: &Schema, row: &PutRow) -> Option<Key> {
-    let PutRow::Update { key, new, .. } = row else { return None };
+    let PutRow::Update { key, new, .. } = row else {
+        return None;
+    };
     let columns = schema.key.iter().map(|&column| schema.column_name(column));
     let to: Key = columns
         .zip(key)
-        .map(|(column, from)| new.get(column).cloned().flatten().unwrap_or_else(|| from.clone()))
+        .map(|(column, from)| {
+            new.get(column)
+                .cloned()
+                .flatten()
+                .unwrap_or_else(|| from.clone())
+        })
         .collect();
     (to != *key).then_some(to)
 }
@@ -112,7 +154,8 @@ fn in_free_order(mut moves: Vec<(Key, PutRow)>) -> Result<Vec<PutRow>, KeyCycle>
     let mut held: BTreeSet<Key> = moves.iter().filter_map(|(_, row)| from_key(row)).collect();
     let mut ordered = Vec::with_capacity(moves.len());
     while !moves.is_empty() {
-        let (free, blocked): (Vec<_>, Vec<_>) = moves.into_iter().partition(|(to, _)| !held.contains(to));
+        let (free, blocked): (Vec<_>, Vec<_>) =
+            moves.into_iter().partition(|(to, _)| !held.contains(to));
         if free.is_empty() {
             return Err(KeyCycle(blocked.len()));
         }
@@ -138,27 +181,55 @@ mod tests {
     use crate::delta::Column;
 
     fn schema() -> Schema {
-        let column = |name: &str| Column { name: name.into(), type_name: "text".into() };
-        Schema { columns: vec![column("k"), column("v")], key: vec![0] }
+        let column = |name: &str| Column {
+            name: name.into(),
+            type_name: "text".into(),
+        };
+        Schema {
+            columns: vec![column("k"), column("v")],
+            key: vec![0],
+        }
     }
 
     fn moving(from: &str, to: &str) -> (RowId, Change) {
         let old = BTreeMap::from([(0, Some(from.into()))]);
-        let new = BTreeMap::from([(0, Cell { value: Some(to.into()), revision: 0 })]);
-        (RowId { key: vec![from.into()], is_new: false }, Change::Update { old, new })
+        let new = BTreeMap::from([(
+            0,
+            Cell {
+                value: Some(to.into()),
+                revision: 0,
+            },
+        )]);
+        (
+            RowId {
+                key: vec![from.into()],
+                is_new: false,
+            },
+            Change::Update { old, new },
+        )
     }
 
     fn keys(moves: &[(&str, &str)]) -> Result<Vec<String>, KeyCycle> {
         let rows = moves.iter().map(|(from, to)| moving(from, to)).collect();
         let table = TableName::new("t").expect("a name");
         let put = Put::new(&table, &schema(), &Delta { rows }, &Net::default())?;
-        Ok(put.rows.iter().filter_map(|row| from_key(row).map(|key| key[0].to_string())).collect())
+        Ok(put
+            .rows
+            .iter()
+            .filter_map(|row| from_key(row).map(|key| key[0].to_string()))
+            .collect())
     }
 
     #[test]
     fn a_row_moves_only_to_a_free_key() {
-        assert_eq!(keys(&[("a", "b"), ("b", "c"), ("c", "d")]), Ok(vec!["c".into(), "b".into(), "a".into()]));
-        assert_eq!(keys(&[("a", "b"), ("b", "a"), ("c", "d")]), Err(KeyCycle(2)));
+        assert_eq!(
+            keys(&[("a", "b"), ("b", "c"), ("c", "d")]),
+            Ok(vec!["c".into(), "b".into(), "a".into()])
+        );
+        assert_eq!(
+            keys(&[("a", "b"), ("b", "a"), ("c", "d")]),
+            Err(KeyCycle(2))
+        );
     }
 
     #[test]
@@ -172,12 +243,27 @@ mod tests {
         };
         let mut net = Net::default();
         net.absorb(&schema(), &[captured]).expect("fits");
-        let cell = |text: &str| Cell { value: Some(text.into()), revision: 0 };
+        let cell = |text: &str| Cell {
+            value: Some(text.into()),
+            revision: 0,
+        };
         let mut todo = Delta::default();
-        todo.add(vec!["a".into()], Change::Insert { new: BTreeMap::from([(0, cell("a")), (1, cell("x"))]) });
+        todo.add(
+            vec!["a".into()],
+            Change::Insert {
+                new: BTreeMap::from([(0, cell("a")), (1, cell("x"))]),
+            },
+        );
         let put = Put::new(&table, &schema(), &todo, &net).expect("no ring");
         let old = BTreeMap::from([("v".to_owned(), None)]);
         let new = BTreeMap::from([("v".to_owned(), Some("x".into()))]);
-        assert_eq!(put.rows, [PutRow::Update { key: vec!["a".into()], old, new }]);
+        assert_eq!(
+            put.rows,
+            [PutRow::Update {
+                key: vec!["a".into()],
+                old,
+                new
+            }]
+        );
     }
 }

@@ -339,14 +339,12 @@ fn moved(s: &Strategy) -> String {
     format!("({})", s.schema.key.iter().enumerate().map(one).collect::<Vec<_>>().join(" OR "))
 }
 
-/// Every column that the row's `old` names holds that value, or already the new one.
+/// Every column that the row's `old` names holds that value. One that holds the new value already was changed by
+/// somebody else: stale as well.
 fn old_holds(s: &Strategy) -> String {
     let one = |(name, base): (&str, &BaseColumn)| {
         let (now, name) = (format!("{}::text COLLATE \"C\"", column(s, base)), literal(name));
-        format!(
-            "(NOT {ROW}->'old' ? {name} OR {now} IS NOT DISTINCT FROM {ROW}->'old'->>{name} \
-             OR coalesce({ROW}->'new' ? {name}, false) AND {now} IS NOT DISTINCT FROM {ROW}->'new'->>{name})"
-        )
+        format!("(NOT {ROW}->'old' ? {name} OR {now} IS NOT DISTINCT FROM {ROW}->'old'->>{name})")
     };
     s.pairs().map(one).collect::<Vec<_>>().join(" AND ")
 }

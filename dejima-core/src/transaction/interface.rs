@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Request};
+use super::{Answer, Request, Tally};
 use crate::delta::{Captured, Delta, Put, Schema};
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
@@ -88,8 +88,8 @@ pub enum Message {
         gid: Gid,
         /// The request that is answered.
         request: RequestId,
-        /// `Ok`: prepared, and so is the subtree.
-        result: Result<(), Refusal>,
+        /// `Ok`: prepared, and so is the subtree; with its [tally](super::Tally).
+        result: Result<Tally, Refusal>,
     },
     /// The decision (rpc Terminate).
     Terminate {

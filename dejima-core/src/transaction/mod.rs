@@ -4,10 +4,23 @@
 //! reads no clock and rolls no dice: everything comes in by [`Machine::handle`], everything goes out by
 //! [`Machine::poll_output`], and [`Machine::poll_timeout`] says when it wants to be called again.
 
+mod announcement;
+mod changes;
+mod context;
 mod database;
 mod interface;
 mod machine;
+mod origin;
+mod participant;
+mod tally;
 
 pub use database::{Answer, Outcome, Recovered, Request};
-pub use interface::{CallbackAnswer, Decision, Input, Limits, Membership, Message, Millis, Output, RequestId, Summary, Touched};
+pub use interface::{
+    CallbackAnswer, Decision, Input, Limits, Membership, Message, Millis, Output, RequestId,
+    Summary, Touched,
+};
 pub use machine::Machine;
+pub use tally::Tally;
+
+#[cfg(test)]
+mod tests;

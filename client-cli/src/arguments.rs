@@ -1,0 +1,223 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::output::Output;
+
+/// Share rows with other organisations by plain SQL: the operator's and developer's command for a Dejima peer.
+#[derive(Debug, Parser)]
+#[command(name = "dejima", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// Address of the peer, as `local` in its configuration: unix:/path or http://host:port.
+    #[arg(long, global = true, env = "DEJIMA_PEER", value_name = "ADDRESS")]
+    pub(crate) peer: Option<String>,
+    /// Tables for people or JSON for programs; JSON has the field names of operator.proto.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Boot banks, governments and insurers on this machine and watch them share a person.
+    Demo(Demo),
+    /// Insert a row into a base table.
+    Insert(Insert),
+    /// Update the rows of a base table that have a key.
+    Update(Update),
+    /// Delete the rows of a base table that have a key.
+    Delete(Delete),
+    /// Run SQL at the peer's own database, from the argument or from standard input.
+    Sql(Sql),
+    /// Who this peer is and whom it knows.
+    Peers,
+    /// Each Dejima table of the peer and the peers that share it.
+    Groups,
+    /// Each Dejima table of the peer and how it lies over the base tables.
+    Tables,
+    /// Global transactions in flight at the peer.
+    #[command(subcommand)]
+    Tx(Tx),
+    /// Install role and schema `dejima` into a database.
+    Install(Install),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the man page of dejima, or of one of its commands.
+    Man {
+        /// The command.
+        command: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tx {
+    /// List all.
+    List,
+    /// Show one.
+    Show {
+        /// Its gid, as `tx list` and the log show it.
+        gid: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Demo {
+    /// End after the story, with status 0 if everything was as expected.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Number of banks.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub(crate) banks: u8,
+    /// Number of governments.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub(crate) governments: u8,
+    /// Number of insurances.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub(crate) insurances: u8,
+}
+
+/// Where to run SQL, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Connection string of the database; without it the peer is asked where its database is.
+    #[arg(long, env = "DEJIMA_DATABASE", value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// Role to log in as, if the connection string names none; without it the user of the operating system.
+    #[arg(short = 'U', long, env = "PGUSER", value_name = "ROLE")]
+    pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Insert {
+    /// The base table, written as in SQL: bank_users, public.bank_users, "Bank Users".
+    pub(crate) table: String,
+    /// Columns (by their exact names) and values; `phone=` is the empty text, not NULL.
+    #[arg(value_name = "COLUMN=VALUE", required = true, value_parser = assignment)]
+    pub(crate) values: Vec<Assignment>,
+    /// Set a column to NULL.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) null: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    /// The base table, written as in SQL: bank_users, public.bank_users, "Bank Users".
+    pub(crate) table: String,
+    /// Columns and values that choose the rows.
+    #[arg(long, value_name = "COLUMN=VALUE", required = true, num_args = 1.., value_parser = assignment)]
+    pub(crate) key: Vec<Assignment>,
+    /// Columns and their new values; `phone=` is the empty text, not NULL.
+    #[arg(long, value_name = "COLUMN=VALUE", required_unless_present = "null", num_args = 1.., value_parser = assignment)]
+    pub(crate) set: Vec<Assignment>,
+    /// Set a column to NULL.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) null: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// The base table, written as in SQL: bank_users, public.bank_users, "Bank Users".
+    pub(crate) table: String,
+    /// Columns and values that choose the rows.
+    #[arg(long, value_name = "COLUMN=VALUE", required = true, num_args = 1.., value_parser = assignment)]
+    pub(crate) key: Vec<Assignment>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sql {
+    /// One or more statements (one transaction, unless they say otherwise); without them, standard input.
+    pub(crate) sql: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// Connection string of the database, as a superuser.
+    #[arg(long, value_name = "SUPERUSER_URL", required_unless_present = "print")]
+    pub(crate) database: Option<String>,
+    /// Name of the peer that the database belongs to.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// Absolute path of the program dejima-callback, on the machine of the database server.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) helper: PathBuf,
+    /// Address at which the program reaches the peer, as `local` in its configuration.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) callback: String,
+    /// Print the SQL instead of running it.
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+/// A column and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) column: String,
+    pub(crate) value: String,
+}
+
+fn assignment(text: &str) -> Result<Assignment, String> {
+    match text.split_once('=') {
+        Some((column, value)) if !column.is_empty() => Ok(Assignment {
+            column: column.to_owned(),
+            value: value.to_owned(),
+        }),
+        _ => Err("write COLUMN=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_value_may_hold_anything() {
+        let expected = Assignment {
+            column: "note".into(),
+            value: "a=b; --".into(),
+        };
+        assert_eq!(assignment("note=a=b; --"), Ok(expected));
+        assert_eq!(assignment("note=").map(|a| a.value), Ok(String::new()));
+        assert!(assignment("note").is_err());
+        assert!(assignment("=x").is_err());
+    }
+
+    #[test]
+    fn keys_and_values_may_come_in_one_option_or_in_several() {
+        let line = "dejima update t --key a=1 b=2 --key c=3 --set d=4 e=5 --null f";
+        let Command::Update(update) = Arguments::parse_from(line.split(' ')).command else {
+            panic!("an update");
+        };
+        let columns = |assignments: &[Assignment]| {
+            assignments
+                .iter()
+                .map(|a| a.column.clone())
+                .collect::<String>()
+        };
+        assert_eq!(
+            (columns(&update.key), columns(&update.set), update.null),
+            ("abc".into(), "de".into(), vec!["f".into()])
+        );
+    }
+}

@@ -1,0 +1,320 @@
+//! A look into a running peer, by its operator service.
+
+use dejima_proto::v1::operator_client::OperatorClient;
+use dejima_proto::v1::{
+    GroupsRequest, PeerState, PeersRequest, TablesRequest, TouchedTable, Transaction,
+    TransactionsRequest,
+};
+use dejima_testbed::connect_channel;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use crate::failure::Failure;
+use crate::output::{Output, print, print_json, table};
+
+/// The longest wait for an answer of the peer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// The peer itself and those it knows.
+pub(crate) async fn peers(address: &str, output: Output) -> anyhow::Result<()> {
+    let answer = operator(address)?.peers(bounded(PeersRequest {})).await;
+    let peers = answer
+        .map_err(|status| unanswered(address, &status))?
+        .into_inner()
+        .peers;
+    if output == Output::Json {
+        let peers: Vec<Value> = peers.iter().map(peer_json).collect();
+        return Ok(print_json(&json!({ "peers": peers }))?);
+    }
+    let mut rows = table(&["name", "type", "address", "state", "last answer", "error"]);
+    for peer in &peers {
+        let last = peer
+            .last_answer_ms_ago
+            .map_or_else(String::new, |ms| format!("{} ago", duration_text(ms)));
+        rows.add_row([
+            &peer.name,
+            &peer.r#type,
+            &peer.address,
+            &peer.state,
+            &last,
+            &peer.error,
+        ]);
+    }
+    Ok(print(rows)?)
+}
+
+/// The Dejima tables and who shares them.
+pub(crate) async fn groups(address: &str, output: Output) -> anyhow::Result<()> {
+    let answer = operator(address)?.groups(bounded(GroupsRequest {})).await;
+    let groups = answer
+        .map_err(|status| unanswered(address, &status))?
+        .into_inner()
+        .groups;
+    if output == Output::Json {
+        let groups = groups.iter().map(|group| {
+            json!({
+                "table": group.table, "members": group.members, "columns": group.columns,
+                "complete": group.complete, "silent_seeds": group.silent_seeds,
+            })
+        });
+        return Ok(print_json(
+            &json!({ "groups": groups.collect::<Vec<_>>() }),
+        )?);
+    }
+    let mut rows = table(&["table", "members", "columns", "complete"]);
+    for group in &groups {
+        let complete = match (group.complete, group.silent_seeds.as_slice()) {
+            (true, _) => "yes".to_owned(),
+            (false, silent) => format!("no answer yet from {}", silent.join(", ")),
+        };
+        rows.add_row([
+            &group.table,
+            &group.members.join(", "),
+            &group.columns.join(", "),
+            &complete,
+        ]);
+    }
+    Ok(print(rows)?)
+}
+
+/// The Dejima tables and how they lie over the base tables.
+pub(crate) async fn tables(address: &str, output: Output) -> anyhow::Result<()> {
+    let answer = operator(address)?.tables(bounded(TablesRequest {})).await;
+    let tables = answer
+        .map_err(|status| unanswered(address, &status))?
+        .into_inner()
+        .tables;
+    if output == Output::Json {
+        let tables = tables.iter().map(|table| {
+            let columns = table.columns.iter().map(|column| {
+                json!({ "name": column.name, "type": column.r#type, "base_column": column.base_column })
+            });
+            json!({
+                "name": table.name, "base_table": table.base_table, "columns": columns.collect::<Vec<_>>(),
+                "key": table.key, "condition": table.condition,
+            })
+        });
+        return Ok(print_json(
+            &json!({ "tables": tables.collect::<Vec<_>>() }),
+        )?);
+    }
+    let mut rows = table(&[
+        "table",
+        "column",
+        "type",
+        "key",
+        "base table",
+        "base column",
+        "where",
+    ]);
+    for dejima_table in &tables {
+        for (at, column) in dejima_table.columns.iter().enumerate() {
+            let once = |text: &str| {
+                if at == 0 {
+                    text.to_owned()
+                } else {
+                    String::new()
+                }
+            };
+            let key = if dejima_table.key.contains(&column.name) {
+                "yes"
+            } else {
+                ""
+            };
+            rows.add_row([
+                once(&dejima_table.name),
+                column.name.clone(),
+                column.r#type.clone(),
+                key.to_owned(),
+                once(&dejima_table.base_table),
+                column.base_column.clone(),
+                once(&dejima_table.condition),
+            ]);
+        }
+    }
+    Ok(print(rows)?)
+}
+
+/// All global transactions in flight.
+pub(crate) async fn list_transactions(address: &str, output: Output) -> anyhow::Result<()> {
+    let transactions = transactions(address, "").await?;
+    if output == Output::Json {
+        let transactions: Vec<Value> = transactions.iter().map(transaction_json).collect();
+        return Ok(print_json(&json!({ "transactions": transactions }))?);
+    }
+    if transactions.is_empty() {
+        return Ok(print("No global transaction is in flight at this peer.")?);
+    }
+    let mut rows = table(&["gid", "state", "age", "parent", "participants", "rows"]);
+    for transaction in &transactions {
+        let touched: u64 = transaction.tables.iter().map(rows_touched).sum();
+        rows.add_row([
+            &transaction.gid,
+            &transaction.state,
+            &duration_text(transaction.age_ms),
+            &transaction.parent,
+            &transaction.participants.join(", "),
+            &touched.to_string(),
+        ]);
+    }
+    Ok(print(rows)?)
+}
+
+/// One global transaction.
+pub(crate) async fn show_transaction(
+    address: &str,
+    gid: &str,
+    output: Output,
+) -> anyhow::Result<()> {
+    let found = transactions(address, gid).await?;
+    let transaction = found
+        .iter()
+        .find(|transaction| transaction.gid == gid)
+        .ok_or_else(|| {
+            Failure::new(
+                format!("transaction {gid} is not in flight at this peer"),
+                "It has ended, or it never came here; `dejima tx list` shows those in flight.",
+            )
+        })?;
+    if output == Output::Json {
+        return Ok(print_json(&transaction_json(transaction))?);
+    }
+    let mut facts = table(&["transaction", gid]);
+    facts.add_row(["origin", &transaction.origin]);
+    facts.add_row(["parent", &transaction.parent]);
+    facts.add_row(["participants", &transaction.participants.join(", ")]);
+    facts.add_row(["state", &transaction.state]);
+    facts.add_row(["age", &duration_text(transaction.age_ms)]);
+    print(facts)?;
+    let mut rows = table(&["table", "inserted", "updated", "deleted"]);
+    for touched in &transaction.tables {
+        let numbers =
+            [touched.inserted, touched.updated, touched.deleted].map(|number| number.to_string());
+        rows.add_row([touched.table.clone()].into_iter().chain(numbers));
+    }
+    Ok(print(rows)?)
+}
+
+/// Where the peer's database is, as a connection string without user and password.
+pub(crate) async fn database_place(address: &str) -> anyhow::Result<String> {
+    let answer = operator(address)?.peers(bounded(PeersRequest {})).await;
+    let peers = answer
+        .map_err(|status| unanswered(address, &status))?
+        .into_inner()
+        .peers;
+    let place = peers
+        .into_iter()
+        .next()
+        .map(|peer| peer.database)
+        .filter(|place| !place.is_empty());
+    Ok(place.ok_or_else(|| {
+        Failure::new(
+            "the peer does not say where its database is",
+            "Say it with --database.",
+        )
+    })?)
+}
+
+async fn transactions(address: &str, gid: &str) -> anyhow::Result<Vec<Transaction>> {
+    let answer = operator(address)?
+        .transactions(bounded(TransactionsRequest {
+            gid: gid.to_owned(),
+        }))
+        .await;
+    Ok(answer
+        .map_err(|status| unanswered(address, &status))?
+        .into_inner()
+        .transactions)
+}
+
+fn operator(address: &str) -> Result<OperatorClient<Channel>, Failure> {
+    let channel = connect_channel(address).map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(OperatorClient::new(channel))
+}
+
+fn bounded<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(ANSWER_MAX);
+    request
+}
+
+/// A peer that said no is another matter than one that said nothing.
+fn unanswered(address: &str, status: &Status) -> Failure {
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+            Failure::new(
+                format!("the peer at {address} did not answer: {}", cause(status)),
+                "Is it running, and is this its local address? Its log says more.",
+            )
+        }
+        Code::Unimplemented => Failure::new(
+            format!("the peer at {address} has no service for its operator"),
+            "Use the address `local` of its configuration, not the one for other peers.",
+        ),
+        _ => Failure::new(
+            format!("the peer at {address} refuses: {}", status.message()),
+            "",
+        ),
+    }
+}
+
+/// The innermost cause: tonic's own words are "transport error".
+fn cause(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
+}
+
+fn rows_touched(table: &TouchedTable) -> u64 {
+    table.inserted + table.updated + table.deleted
+}
+
+fn peer_json(peer: &PeerState) -> Value {
+    json!({
+        "name": peer.name, "type": peer.r#type, "address": peer.address, "incarnation": peer.incarnation,
+        "state": peer.state, "last_answer_ms_ago": peer.last_answer_ms_ago, "error": peer.error,
+        "database": peer.database,
+    })
+}
+
+fn transaction_json(transaction: &Transaction) -> Value {
+    let tables = transaction.tables.iter().map(|touched| {
+        json!({
+            "table": touched.table, "inserted": touched.inserted, "updated": touched.updated,
+            "deleted": touched.deleted,
+        })
+    });
+    json!({
+        "gid": transaction.gid, "origin": transaction.origin, "parent": transaction.parent,
+        "participants": transaction.participants, "state": transaction.state, "age_ms": transaction.age_ms,
+        "tables": tables.collect::<Vec<_>>(),
+    })
+}
+
+/// A duration for people: two significant units are enough.
+fn duration_text(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{seconds} s"),
+        60_000..3_600_000 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short() {
+        let texts = [0, 999, 1_000, 61_000, 3_660_000].map(duration_text);
+        assert_eq!(texts, ["0 ms", "999 ms", "1 s", "1 min 1 s", "1 h 1 min"]);
+    }
+}

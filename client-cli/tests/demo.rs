@@ -1,0 +1,156 @@
+//! The demo as people run it: what it says, how it ends, and that nothing of it stays.
+
+use std::io::{BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A folder for temporary files that user postgres can get to, as it can to /tmp.
+fn temporary_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mode = std::fs::Permissions::from_mode(0o711);
+    std::fs::set_permissions(folder.path(), mode).expect("it is ours");
+    folder
+}
+
+fn demo(arguments: &[&str], temporary: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_dejima"))
+        .arg("demo")
+        .args(arguments)
+        .env("TMPDIR", temporary)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the demo starts")
+}
+
+/// Reads what the demo prints up to a text. It prints without a new line at times.
+fn read_until(demo: &mut Child, text: &str) -> String {
+    let mut printed = Vec::new();
+    let mut out = BufReader::new(demo.stdout.as_mut().expect("it is piped")).bytes();
+    while !String::from_utf8_lossy(&printed).contains(text) {
+        printed.push(
+            out.next()
+                .expect("the demo prints it before it ends")
+                .expect("it can be read"),
+        );
+    }
+    String::from_utf8_lossy(&printed).into_owned()
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .next()
+        .is_none()
+}
+
+fn processes_in(folder: &Path) -> usize {
+    let folder = folder.display().to_string();
+    std::fs::read_dir("/proc")
+        .expect("processes can be listed")
+        .flatten()
+        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
+        .filter(|line| String::from_utf8_lossy(line).contains(&folder))
+        .count()
+}
+
+fn interrupt(demo: &mut Child) -> Option<i32> {
+    let pid = demo.id().to_string();
+    let sent = Command::new("kill")
+        .args(["-INT", &pid])
+        .status()
+        .expect("kill is there");
+    assert!(sent.success());
+    demo.wait().expect("it is our child").code()
+}
+
+#[test]
+fn the_story_ends_well_and_leaves_nothing() {
+    let folder = temporary_folder();
+    let mut demo = demo(&["--once"], folder.path());
+    let mut said = String::new();
+    demo.stdout
+        .as_mut()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!(demo.wait().unwrap().code(), Some(0), "{said}");
+    assert!(
+        said.contains("the copies agree, and pg_prepared_xacts is empty everywhere"),
+        "{said}"
+    );
+    assert!(said.contains("ERROR:  23514: "), "{said}");
+    assert!(!said.contains('\x1b'), "plain where nobody looks: {said}");
+    assert!(is_empty(folder.path()));
+    assert_eq!(processes_in(folder.path()), 0);
+}
+
+#[test]
+fn an_interrupted_start_leaves_nothing() {
+    let folder = temporary_folder();
+    let mut demo = demo(&["--once"], folder.path());
+    read_until(&mut demo, "Starting");
+    assert_eq!(interrupt(&mut demo), Some(130));
+    assert!(is_empty(folder.path()));
+    assert_eq!(processes_in(folder.path()), 0);
+}
+
+#[test]
+fn it_stays_until_it_is_interrupted_and_can_be_asked() {
+    let folder = temporary_folder();
+    let mut demo = demo(&[], folder.path());
+    let said = read_until(&mut demo, "until you press Ctrl-C");
+    let word = |start: &str| {
+        said.split_whitespace()
+            .find(|word| word.starts_with(start))
+            .map(str::to_owned)
+    };
+    let address = word("unix:").unwrap();
+    let ask = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dejima"));
+        command
+            .args(arguments)
+            .args(["--peer", &address, "-o", "json"])
+            .output()
+            .unwrap()
+    };
+    let peers: serde_json::Value = serde_json::from_slice(&ask(&["peers"]).stdout).unwrap();
+    let names = peers["peers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|peer| peer["name"].as_str().unwrap());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["bank", "government", "insurance"]
+    );
+    let inserted = ask(&[
+        "insert",
+        "bank_users",
+        "--user",
+        "bank",
+        "first_name=Ann",
+        "last_name=Lee",
+        "risk_factor=5",
+    ]);
+    assert_eq!(inserted.status.code(), Some(0), "{inserted:?}");
+    let refused = ask(&[
+        "update",
+        "bank_users",
+        "--user",
+        "bank",
+        "--key",
+        "first_name=Ann",
+        "last_name=Lee",
+        "--set",
+        "risk_factor=101",
+    ]);
+    let error: serde_json::Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(
+        (refused.status.code(), error["error"]["sqlstate"].as_str()),
+        (Some(1), Some("23514"))
+    );
+    assert_eq!(interrupt(&mut demo), Some(0));
+    assert!(is_empty(folder.path()));
+    assert_eq!(processes_in(folder.path()), 0);
+}

@@ -1,0 +1,113 @@
+//! A decision on its way down the tree: sent to each peer until that peer acknowledges it.
+
+use std::collections::BTreeMap;
+
+use super::context::Context;
+use super::interface::{Decision, Message, Millis, RequestId};
+use crate::name::{Gid, PeerName};
+
+/// An abort needs no acknowledgement to be safe: whoever asks later finds no decision row (presumed abort).
+const ABORT_ATTEMPTS_MAX: u32 = 10;
+
+/// The decision and those who have not acknowledged it.
+#[derive(Clone, Debug)]
+pub(super) struct Announcement {
+    pub(super) decision: Decision,
+    waiting: BTreeMap<PeerName, Delivery>,
+}
+
+#[derive(Clone, Debug)]
+struct Delivery {
+    attempts: u32,
+    wait: Millis,
+    stage: DeliveryStage,
+}
+
+#[derive(Clone, Debug)]
+enum DeliveryStage {
+    Asked(RequestId),
+    AgainAt(Millis),
+}
+
+impl Announcement {
+    /// Tells everybody at once.
+    pub(super) fn start<'a>(
+        context: &mut Context,
+        gid: &Gid,
+        decision: Decision,
+        peers: impl IntoIterator<Item = &'a PeerName>,
+    ) -> Self {
+        let wait = context.limits.retry_ms_min;
+        let mut waiting = BTreeMap::new();
+        for peer in peers {
+            let stage = DeliveryStage::Asked(tell(context, gid, decision, peer));
+            waiting.insert(
+                peer.clone(),
+                Delivery {
+                    attempts: 1,
+                    wait,
+                    stage,
+                },
+            );
+        }
+        Self { decision, waiting }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The decision is durable at `from`.
+    pub(super) fn acknowledged(&mut self, from: &PeerName) {
+        self.waiting.remove(from);
+    }
+
+    /// The message or its answer was lost: again, after a while.
+    pub(super) fn undelivered(
+        &mut self,
+        context: &Context,
+        now: Millis,
+        to: &PeerName,
+        request: RequestId,
+    ) {
+        let Some(delivery) = self.waiting.get_mut(to) else {
+            return;
+        };
+        if !matches!(delivery.stage, DeliveryStage::Asked(asked) if asked == request) {
+            return;
+        }
+        if self.decision == Decision::Abort && delivery.attempts >= ABORT_ATTEMPTS_MAX {
+            self.waiting.remove(to);
+            return;
+        }
+        delivery.stage = DeliveryStage::AgainAt(now + delivery.wait);
+        delivery.wait = (delivery.wait * 2).min(context.limits.retry_ms_max);
+    }
+
+    /// Sends again what is due.
+    pub(super) fn tick(&mut self, context: &mut Context, now: Millis, gid: &Gid) {
+        for (peer, delivery) in &mut self.waiting {
+            if matches!(delivery.stage, DeliveryStage::AgainAt(at) if at <= now) {
+                delivery.attempts += 1;
+                delivery.stage = DeliveryStage::Asked(tell(context, gid, self.decision, peer));
+            }
+        }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Millis> {
+        let due = |delivery: &Delivery| match delivery.stage {
+            DeliveryStage::AgainAt(at) => Some(at),
+            DeliveryStage::Asked(_) => None,
+        };
+        self.waiting.values().filter_map(due).min()
+    }
+}
+
+fn tell(context: &mut Context, gid: &Gid, decision: Decision, peer: &PeerName) -> RequestId {
+    let gid = gid.clone();
+    context.ask(peer, |request| Message::Terminate {
+        gid,
+        request,
+        decision,
+    })
+}

@@ -1,0 +1,296 @@
+//! What a transaction has changed at one peer, and what is known of it elsewhere: the data both roles share.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::interface::{Membership, Touched};
+use crate::delta::{
+    Captured, Cell, Change, ColumnIndex, Conflict, Delta, Net, Put, REVISION_MAX, RowId, Schema,
+    Value,
+};
+use crate::name::{PeerName, TableName};
+use crate::refusal::{Refusal, sqlstate};
+
+/// The Dejima tables of this peer.
+pub(super) type Tables = BTreeMap<TableName, Membership>;
+
+/// Between two inputs, for every Dejima table: `known` is what all members have been told, and `net` is what
+/// the database holds; they say the same, but for rows that are still to be put.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes {
+    tables: BTreeMap<TableName, TableChange>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct TableChange {
+    known: Delta,
+    net: Net,
+}
+
+impl Changes {
+    /// Unites a delta from another peer; returns what must be put into the database.
+    pub(super) fn join(&mut self, table: &TableName, delta: &Delta) -> Result<Delta, Conflict> {
+        self.tables
+            .entry(table.clone())
+            .or_default()
+            .known
+            .join(delta)
+    }
+
+    /// Spells out how `todo` is put on top of what is there.
+    pub(super) fn put(
+        &self,
+        me: &PeerName,
+        table: &TableName,
+        schema: &Schema,
+        todo: &Delta,
+    ) -> Result<Put, Refusal> {
+        let untouched = Net::default();
+        let net = self
+            .tables
+            .get(table)
+            .map_or(&untouched, |change| &change.net);
+        Put::new(table, schema, todo, net).map_err(|cycle| Refusal {
+            peer: me.clone(),
+            sqlstate: sqlstate::FEATURE_NOT_SUPPORTED.into(),
+            message: format!(
+                "peer \"{me}\" cannot put the change of keys in Dejima table \"{table}\""
+            ),
+            detail: format!("{cycle}."),
+            hint: "Move one of the rows to a free key first, in a transaction of its own.".into(),
+        })
+    }
+
+    /// Takes what the database says has changed; `todo` is what was put just now. Returns, for each Dejima
+    /// table, what the other members do not know yet.
+    pub(super) fn absorb(
+        &mut self,
+        me: &PeerName,
+        tables: &Tables,
+        captured: &[Captured],
+        todo: &BTreeMap<TableName, Delta>,
+    ) -> Result<Vec<(TableName, Delta)>, Refusal> {
+        let mut by_table: BTreeMap<&TableName, Vec<Captured>> =
+            todo.keys().map(|table| (table, vec![])).collect();
+        for entry in captured {
+            by_table
+                .entry(&entry.table)
+                .or_default()
+                .push(entry.clone());
+        }
+        let mut news = vec![];
+        for (table, captured) in by_table {
+            let Some(membership) = tables.get(table) else {
+                return Err(unknown_table(me, table));
+            };
+            let change = self.tables.entry(table.clone()).or_default();
+            let touched = change.net.absorb(&membership.schema, &captured);
+            let mut rows = touched.map_err(|e| invalid_capture(me, table, &e.to_string()))?;
+            rows.extend(
+                todo.get(table)
+                    .into_iter()
+                    .flat_map(|delta| delta.rows.keys().cloned()),
+            );
+            let delta = change
+                .reconcile(&membership.schema, &rows)
+                .map_err(|fault| fault.refusal(me, table, &membership.schema))?;
+            if !delta.is_empty() {
+                news.push((table.clone(), delta));
+            }
+        }
+        Ok(news)
+    }
+
+    /// Numbers of rows by Dejima table.
+    pub(super) fn touched(&self) -> BTreeMap<TableName, Touched> {
+        self.tables
+            .iter()
+            .map(|(table, change)| (table.clone(), count(&change.known)))
+            .collect()
+    }
+
+    /// Number of rows in all Dejima tables.
+    pub(super) fn row_count(&self) -> u64 {
+        self.tables
+            .values()
+            .map(|change| change.known.rows.len() as u64)
+            .sum()
+    }
+}
+
+fn count(delta: &Delta) -> Touched {
+    let mut touched = Touched::default();
+    for change in delta.rows.values() {
+        match change {
+            Change::Insert { .. } => touched.inserted += 1,
+            Change::Update { .. } => touched.updated += 1,
+            Change::Delete { .. } => touched.deleted += 1,
+        }
+    }
+    touched
+}
+
+/// A put that did something else than it was told.
+enum Fault {
+    /// The strategy replaces the value of this column again and again.
+    Unsettled(ColumnIndex),
+    /// Told the first, the put did the second.
+    Other(&'static str, &'static str),
+}
+
+impl TableChange {
+    fn reconcile(&mut self, schema: &Schema, rows: &BTreeSet<RowId>) -> Result<Delta, Fault> {
+        let mut news = Delta::default();
+        for row in rows {
+            let actual = self.net.change(row);
+            let change = match (self.known.rows.get_mut(row), actual) {
+                (None, None) => None,
+                (None, Some(actual)) => {
+                    self.known.rows.insert(row.clone(), actual.clone());
+                    Some(actual)
+                }
+                (Some(known), actual) => reconcile_row(schema, known, actual)?,
+            };
+            if let Some(change) = change {
+                news.rows.insert(row.clone(), change);
+            }
+        }
+        Ok(news)
+    }
+}
+
+/// Brings what is known of a row to what the database holds; returns the difference.
+fn reconcile_row(
+    schema: &Schema,
+    known: &mut Change,
+    actual: Option<Change>,
+) -> Result<Option<Change>, Fault> {
+    match (known, actual) {
+        (Change::Insert { new: known }, Some(Change::Insert { new: actual })) => {
+            let mut news = reconcile_cells(known, |column| {
+                actual.get(&column).and_then(|cell| cell.value.clone())
+            })?;
+            news.extend(learn(known, &actual));
+            if news.is_empty() {
+                return Ok(None);
+            }
+            // Whoever hears of the row by this message first needs its key.
+            let key = schema
+                .key
+                .iter()
+                .filter_map(|column| Some((*column, known.get(column)?.clone())));
+            news.extend(key);
+            Ok(Some(Change::Insert { new: news }))
+        }
+        (Change::Update { old, new: known }, actual) => {
+            let (actual_old, actual_new) = match actual {
+                Some(Change::Update { old, new }) => (old, new),
+                // Captured nothing: whatever was put, the row is as it was.
+                None => (BTreeMap::new(), BTreeMap::new()),
+                Some(other) => return Err(Fault::Other("update", other.kind())),
+            };
+            let held = |column| match actual_new.get(&column) {
+                Some(cell) => cell.value.clone(),
+                None => old.get(&column).cloned().flatten(),
+            };
+            let mut news = reconcile_cells(known, held)?;
+            news.extend(learn(known, &actual_new));
+            for (column, value) in actual_old {
+                old.entry(column).or_insert(value);
+            }
+            let old = old.iter().filter(|(column, _)| news.contains_key(column));
+            let old = old
+                .map(|(&column, value)| (column, value.clone()))
+                .collect();
+            Ok((!news.is_empty()).then_some(Change::Update { old, new: news }))
+        }
+        (Change::Delete { .. }, Some(Change::Delete { .. })) => Ok(None),
+        (known, actual) => Err(Fault::Other(
+            known.kind(),
+            actual.map_or("nothing", |change| change.kind()),
+        )),
+    }
+}
+
+/// Where the database holds another value than is known, it was replaced: that is the next revision.
+fn reconcile_cells(
+    known: &mut BTreeMap<ColumnIndex, Cell>,
+    held: impl Fn(ColumnIndex) -> Value,
+) -> Result<BTreeMap<ColumnIndex, Cell>, Fault> {
+    let mut news = BTreeMap::new();
+    for (&column, cell) in known.iter_mut() {
+        let value = held(column);
+        if value != cell.value {
+            if cell.revision == REVISION_MAX {
+                return Err(Fault::Unsettled(column));
+            }
+            *cell = Cell {
+                value,
+                revision: cell.revision + 1,
+            };
+            news.insert(column, cell.clone());
+        }
+    }
+    Ok(news)
+}
+
+/// Columns that the database has changed and nobody had spoken of.
+fn learn(
+    known: &mut BTreeMap<ColumnIndex, Cell>,
+    actual: &BTreeMap<ColumnIndex, Cell>,
+) -> BTreeMap<ColumnIndex, Cell> {
+    let unknown = actual
+        .iter()
+        .filter(|(column, _)| !known.contains_key(column));
+    let news: BTreeMap<_, _> = unknown
+        .map(|(&column, cell)| (column, cell.clone()))
+        .collect();
+    known.extend(news.clone());
+    news
+}
+
+impl Fault {
+    fn refusal(self, me: &PeerName, table: &TableName, schema: &Schema) -> Refusal {
+        let (detail, hint) = match self {
+            Fault::Unsettled(column) => (
+                format!(
+                    "Column \"{}\" of Dejima table \"{table}\" was replaced {REVISION_MAX} times: the strategies of \
+                     its members do not settle.",
+                    schema.column_name(column)
+                ),
+                "Make the members' triggers and types agree on one form of the value.".to_owned(),
+            ),
+            Fault::Other(told, did) => (
+                format!("Told to {told} a row of Dejima table \"{table}\", its put did {did}."),
+                "Look at the WHERE of the Dejima table, its defaults and the triggers of its base table.".to_owned(),
+            ),
+        };
+        Refusal {
+            peer: me.clone(),
+            sqlstate: sqlstate::WITH_CHECK_OPTION_VIOLATION.into(),
+            message: format!(
+                "peer \"{me}\" cannot put the change of Dejima table \"{table}\" into its base table"
+            ),
+            detail,
+            hint,
+        }
+    }
+}
+
+fn unknown_table(me: &PeerName, table: &TableName) -> Refusal {
+    Refusal {
+        peer: me.clone(),
+        sqlstate: sqlstate::CANNOT_CONNECT_NOW.into(),
+        message: format!(
+            "peer \"{me}\" does not know Dejima table \"{table}\" that its own database captured"
+        ),
+        detail: "The database's triggers and the peer's configuration differ.".into(),
+        hint: "Restart the peer: it declares its Dejima tables at start.".into(),
+    }
+}
+
+fn invalid_capture(me: &PeerName, table: &TableName, why: &str) -> Refusal {
+    Refusal {
+        detail: format!("{why}."),
+        ..unknown_table(me, table)
+    }
+}

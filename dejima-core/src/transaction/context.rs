@@ -1,0 +1,119 @@
+//! What every part of the machine writes to: the outputs, and the numbers of its questions.
+
+use std::collections::VecDeque;
+
+use super::Request;
+use super::changes::Tables;
+use super::interface::{CallbackAnswer, Limits, Message, Millis, Output, RequestId};
+use crate::delta::Delta;
+use crate::name::{Gid, PeerName, TableName};
+use crate::refusal::Refusal;
+
+/// The peer around its transactions.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) me: PeerName,
+    pub(super) limits: Limits,
+    pub(super) tables: Tables,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) next_request: RequestId,
+}
+
+impl Context {
+    /// Sends a question and returns its number.
+    pub(super) fn ask(
+        &mut self,
+        to: &PeerName,
+        question: impl FnOnce(RequestId) -> Message,
+    ) -> RequestId {
+        let request = self.next_request;
+        self.next_request += 1;
+        self.reply(to, question(request));
+        request
+    }
+
+    /// Sends an answer.
+    pub(super) fn reply(&mut self, to: &PeerName, message: Message) {
+        self.outputs.push_back(Output::Send {
+            to: to.clone(),
+            message,
+        });
+    }
+
+    /// Asks the database.
+    pub(super) fn database(&mut self, request: Request) {
+        self.outputs.push_back(Output::Database(request));
+    }
+
+    /// Answers the hook.
+    pub(super) fn callback(&mut self, gid: &Gid, answer: CallbackAnswer) {
+        self.outputs.push_back(Output::Callback {
+            gid: gid.clone(),
+            answer,
+        });
+    }
+
+    /// Tells all other members of each Dejima table the news about it; returns the questions asked.
+    ///
+    /// Refuses before anything is sent if the members of one table are not known yet.
+    pub(super) fn propagate(
+        &mut self,
+        gid: &Gid,
+        news: Vec<(TableName, Delta)>,
+    ) -> Result<Vec<(RequestId, PeerName)>, Refusal> {
+        let mut deliveries = vec![];
+        for (table, delta) in news {
+            for to in self.members(&table)? {
+                deliveries.push((to, table.clone(), delta.clone()));
+            }
+        }
+        let mut asked = vec![];
+        for (to, table, delta) in deliveries {
+            let gid = gid.clone();
+            let request = self.ask(&to, |request| Message::Propagate {
+                gid,
+                request,
+                table,
+                delta,
+            });
+            asked.push((request, to));
+        }
+        Ok(asked)
+    }
+
+    fn members(&self, table: &TableName) -> Result<Vec<PeerName>, Refusal> {
+        match self.tables.get(table).map(|membership| &membership.members) {
+            Some(Ok(members)) => Ok(members
+                .iter()
+                .filter(|peer| **peer != self.me)
+                .cloned()
+                .collect()),
+            Some(Err(silent)) => Err(Refusal::incomplete_group(&self.me, table, silent)),
+            None => Err(Refusal::incomplete_group(&self.me, table, &[])),
+        }
+    }
+
+    /// Invariant 5: only members speak of a Dejima table.
+    pub(super) fn check_member(&self, from: &PeerName, table: &TableName) -> Result<(), Refusal> {
+        let Some(membership) = self.tables.get(table) else {
+            let why = format!(
+                "Peer \"{}\" does not share Dejima table \"{table}\".",
+                self.me
+            );
+            return Err(Refusal::forbidden(&self.me, &why));
+        };
+        match &membership.members {
+            Ok(members) if members.contains(from) => Ok(()),
+            Ok(_) => {
+                let why = format!("Peer \"{from}\" is no member of Dejima table \"{table}\".");
+                Err(Refusal::forbidden(&self.me, &why))
+            }
+            Err(silent) => Err(Refusal::incomplete_group(&self.me, table, silent)),
+        }
+    }
+
+    /// How much longer than usual a transaction of so many rows may take: a millisecond a row.
+    pub(super) fn allowance(rows: u64) -> Millis {
+        rows
+    }
+}

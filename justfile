@@ -1,0 +1,25 @@
+# Each recipe is one command that works without `just`, too.
+
+# Boot three organisations and play the story; `just demo --once` ends by itself.
+demo *ARGS:
+    cargo demo {{ARGS}}
+
+# All tests, with real databases and peers.
+test:
+    cargo test --workspace --locked
+
+# Read only: formatting and lints.
+check:
+    .ci/run check
+
+# Write: formatting, and what clippy can mend.
+fix:
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged && cargo fmt --all
+
+# Run the simulator over SEEDS seeds.
+simulate SEEDS="10000":
+    cargo run --quiet --locked --package dejima-simulator --bin simulate -- {{SEEDS}}
+
+# Bare two-phase commit against ours; ends with the table of ratios.
+bench:
+    cargo bench --locked --package dejima-peer --bench update

@@ -1,0 +1,280 @@
+//! `dejima-callback`: what plsh starts for a client's COMMIT. It asks the peer and prints the answer.
+//!
+//!     dejima-callback ADDRESS TEMPFILE close GID ROUND PARTS CAPTURE
+//!     dejima-callback ADDRESS TEMPFILE upload GID FIRST_PART BASE64...
+//!
+//! It prints one line of JSON and ends with 0, whatever happens: what plsh makes of an error would hide the
+//! cause. It is started for each transaction, so it does as little as it can: one thread, one connection.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use dejima_proto::v1::callback_client::CallbackClient;
+use dejima_proto::v1::close_response::Answer;
+use dejima_proto::v1::{CloseRequest, CloseResponse, Refusal, UploadRequest};
+use serde_json::json;
+use tonic::transport::{Channel, Endpoint};
+
+/// Longer than any peer takes: it bounds the hook if the peer stops in the middle of a call.
+const CALL_MAX: Duration = Duration::from_secs(60);
+/// The peer is on the same machine.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// The answer may carry the changes of other peers; the peer is trusted.
+const ANSWER_BYTES_MAX: usize = 1 << 30;
+
+const CONNECTION_FAILURE: &str = "08006";
+
+fn main() {
+    let answer = answer(std::env::args_os().skip(1));
+    // If nobody reads the answer, nobody can be told.
+    drop(writeln!(std::io::stdout().lock(), "{answer}"));
+}
+
+/// What the hook asks.
+struct Question {
+    address: String,
+    gid: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Close {
+        round: u32,
+        parts: u32,
+        capture: Vec<u8>,
+    },
+    Upload {
+        first: u32,
+        slices: Vec<OsString>,
+    },
+}
+
+fn answer(arguments: impl Iterator<Item = OsString>) -> String {
+    let Some(question) = parse(arguments) else {
+        let usage = "dejima-callback ADDRESS TEMPFILE close GID ROUND PARTS CAPTURE | upload GID FIRST_PART BASE64...";
+        return refused(
+            "",
+            "the helper was called with the wrong arguments",
+            usage,
+            "Install the database again.",
+        );
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return refused(
+                &question.gid,
+                "the helper cannot start",
+                &error.to_string(),
+                "Try again.",
+            );
+        }
+    };
+    runtime.block_on(ask(question))
+}
+
+fn parse(mut arguments: impl Iterator<Item = OsString>) -> Option<Question> {
+    let address = arguments.next()?.into_string().ok()?;
+    let _tempfile = arguments.next()?;
+    let kind = arguments.next()?;
+    let gid = arguments.next()?.into_string().ok()?;
+    let kind = match kind.as_bytes() {
+        b"close" => Kind::Close {
+            round: number(&mut arguments)?,
+            parts: number(&mut arguments)?,
+            capture: arguments.next()?.into_vec(),
+        },
+        b"upload" => Kind::Upload {
+            first: number(&mut arguments)?,
+            slices: arguments.collect(),
+        },
+        _ => return None,
+    };
+    Some(Question { address, gid, kind })
+}
+
+fn number(arguments: &mut impl Iterator<Item = OsString>) -> Option<u32> {
+    arguments.next()?.to_str()?.parse().ok()
+}
+
+async fn ask(question: Question) -> String {
+    let Question { address, gid, kind } = question;
+    let peer = match tokio::time::timeout(CONNECT_MAX, connect(&address)).await {
+        Ok(Ok(peer)) => peer,
+        Ok(Err(why)) => return away(&gid, &address, &why),
+        Err(_) => return away(&gid, &address, "it does not accept the connection"),
+    };
+    let answer = match kind {
+        Kind::Close {
+            round,
+            parts,
+            capture,
+        } => {
+            let capture = capture.into();
+            tokio::time::timeout(
+                CALL_MAX,
+                close(
+                    peer,
+                    CloseRequest {
+                        gid: gid.clone(),
+                        round,
+                        parts,
+                        capture,
+                    },
+                ),
+            )
+            .await
+        }
+        Kind::Upload { first, slices } => {
+            tokio::time::timeout(CALL_MAX, upload(peer, &gid, first, slices)).await
+        }
+    };
+    match answer {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(why)) => away(&gid, &address, &why),
+        Err(_) => away(
+            &gid,
+            &address,
+            &format!("it has not answered for {} s", CALL_MAX.as_secs()),
+        ),
+    }
+}
+
+async fn connect(address: &str) -> Result<CallbackClient<Channel>, String> {
+    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| error.to_string())?;
+    let channel = endpoint
+        .tcp_nodelay(true)
+        .connect()
+        .await
+        .map_err(|error| causes(&error))?;
+    Ok(CallbackClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
+}
+
+async fn close(mut peer: CallbackClient<Channel>, request: CloseRequest) -> Result<String, String> {
+    let gid = request.gid.clone();
+    let response = peer
+        .close(request)
+        .await
+        .map_err(|status| status_text(&status))?;
+    Ok(to_json(&gid, response.into_inner()))
+}
+
+async fn upload(
+    mut peer: CallbackClient<Channel>,
+    gid: &str,
+    first: u32,
+    slices: Vec<OsString>,
+) -> Result<String, String> {
+    for (part, slice) in (first..).zip(slices) {
+        let Ok(capture) = STANDARD.decode(slice.as_bytes()) else {
+            return Ok(refused(
+                gid,
+                "a part of the capture is no base64",
+                "",
+                "Install the database again.",
+            ));
+        };
+        let request = UploadRequest {
+            gid: gid.to_owned(),
+            part,
+            capture: capture.into(),
+        };
+        if let Err(status) = peer.upload(request).await {
+            return Ok(match status.code() {
+                tonic::Code::ResourceExhausted => too_large(gid, status.message()),
+                _ => refused(
+                    gid,
+                    "the local peer does not take the changes",
+                    &status_text(&status),
+                    "Try again.",
+                ),
+            });
+        }
+    }
+    Ok(json!({"answer": "uploaded"}).to_string())
+}
+
+fn to_json(gid: &str, response: CloseResponse) -> String {
+    match response.answer {
+        Some(Answer::Voted(voted)) => {
+            json!({"answer": "voted", "participants": voted.participants}).to_string()
+        }
+        Some(Answer::Unshared(_)) => json!({"answer": "unshared"}).to_string(),
+        // The puts are JSON already, and may be large.
+        Some(Answer::Apply(apply)) => format!("{{\"answer\":\"apply\",\"puts\":{}}}", apply.puts),
+        Some(Answer::Refused(refusal)) => refusal_json(&refusal),
+        None => refused(
+            gid,
+            "the local peer gives an answer that is not understood",
+            "",
+            "See that helper and peer have the same version.",
+        ),
+    }
+}
+
+fn refusal_json(refusal: &Refusal) -> String {
+    json!({
+        "answer": "refused",
+        "peer": refusal.peer,
+        "sqlstate": refusal.sqlstate,
+        "message": refusal.message,
+        "detail": refusal.detail,
+        "hint": refusal.hint,
+    })
+    .to_string()
+}
+
+fn refused(gid: &str, message: &str, detail: &str, hint: &str) -> String {
+    refused_as(CONNECTION_FAILURE, gid, message, detail, hint)
+}
+
+/// program_limit_exceeded: trying again is of no use.
+fn too_large(gid: &str, why: &str) -> String {
+    let hint = "Change fewer rows in one transaction, or raise limits.delta_bytes_max at the peer.";
+    refused_as("54000", gid, "the transaction changes too much", why, hint)
+}
+
+fn refused_as(sqlstate: &str, gid: &str, message: &str, detail: &str, hint: &str) -> String {
+    refusal_json(&Refusal {
+        // The gid begins with the name of the peer whose database this is.
+        peer: gid.split(':').next().unwrap_or_default().to_owned(),
+        sqlstate: sqlstate.to_owned(),
+        message: message.to_owned(),
+        detail: detail.to_owned(),
+        hint: hint.to_owned(),
+    })
+}
+
+fn away(gid: &str, address: &str, why: &str) -> String {
+    let message = format!("the local peer cannot be reached at {address}");
+    refused(
+        gid,
+        &message,
+        why,
+        "Start the peer of this database (dejima-peer), then try again.",
+    )
+}
+
+fn status_text(status: &tonic::Status) -> String {
+    match status.source() {
+        Some(_) => causes(status),
+        None => status.message().to_owned(),
+    }
+}
+
+/// The deepest cause says what happened; tonic's own words are "transport error".
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

@@ -1,0 +1,58 @@
+//! What can be wrong with a configuration, in words that name the place and the cure.
+
+use std::path::PathBuf;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not there, or may not be read.
+    #[error("{file} cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// The file is no TOML, or holds a key or a value that has no meaning here.
+    #[error("{file}, line {line}: {why}")]
+    InFile {
+        /// The file.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        why: String,
+    },
+    /// A value of the environment or a flag has the wrong type.
+    #[error("{0}")]
+    Value(String),
+    /// A key that is needed is nowhere.
+    #[error(
+        "`{key}` is missing: say it in the file, as {variable} in the environment, or by --{flag}"
+    )]
+    Missing {
+        /// The key in the file.
+        key: &'static str,
+        /// The variable of the environment.
+        variable: String,
+        /// The flag.
+        flag: String,
+    },
+    /// A value that is no good.
+    #[error("`{key}`: {why}")]
+    Invalid {
+        /// The key, with its position if it is in a list.
+        key: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+}
+
+impl Error {
+    pub(super) fn invalid(key: impl Into<String>, why: impl ToString) -> Self {
+        Self::Invalid {
+            key: key.into(),
+            why: why.to_string(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Everything that reaches the event loop.
+
+use dejima_core::delta::Captured;
+use dejima_core::group::{self, Fact};
+use dejima_core::name::{Gid, PeerName};
+use dejima_core::transaction::{self, CallbackAnswer, Message, Millis, RequestId};
+use tokio::sync::{mpsc, oneshot};
+
+/// Something that happened outside of the machines.
+pub enum Event {
+    /// A peer asks about a transaction.
+    Question {
+        /// The peer.
+        from: PeerName,
+        /// Its question.
+        message: Message,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Message>,
+    },
+    /// A question to a peer was answered, or not.
+    Reply {
+        /// The peer that was asked.
+        from: PeerName,
+        /// Its answer, or what could not be delivered and why.
+        result: Result<Message, Undelivered>,
+    },
+    /// The hook of a client's transaction calls.
+    Hook {
+        /// The transaction.
+        gid: Gid,
+        /// Counts the hook's calls.
+        round: u32,
+        /// What the transaction has changed.
+        captured: Vec<Captured>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<CallbackAnswer>,
+    },
+    /// A peer says and asks who shares what.
+    Exchange {
+        /// The peer.
+        from: PeerName,
+        /// What it says.
+        facts: Vec<Fact>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Vec<Fact>>,
+    },
+    /// An input of the transaction machine that needs no bookkeeping.
+    Transaction(transaction::Input),
+    /// An input of the group machine that needs no bookkeeping.
+    Group(group::Input),
+    /// The operator looks at the machines.
+    Look(Look),
+    /// The operator waits until nothing is in flight.
+    AwaitQuiet(oneshot::Sender<()>),
+    /// Take no new transactions; end when those at hand are finished.
+    Stop,
+}
+
+/// A look at both machines, carried out inside the loop.
+pub type Look = Box<dyn FnOnce(Millis, &group::Machine, &transaction::Machine) + Send>;
+
+/// A question that brought no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The question's transaction.
+    pub gid: Gid,
+    /// The question's number.
+    pub request: RequestId,
+    /// Why.
+    pub why: String,
+}
+
+/// The way into the event loop. Unbounded, because whoever sends waits for the answer: there are never more
+/// events than calls under way, and a connection that is dropped must be able to say so without waiting.
+pub type Events = mpsc::UnboundedSender<Event>;

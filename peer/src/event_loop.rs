@@ -1,0 +1,342 @@
+//! One task owns both machines. It hands in what has happened and has carried out what they want; it decides
+//! nothing, and it never waits for anything but the next event.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dejima_core::group::{self, CallId, Fact};
+use dejima_core::name::{Gid, PeerName, TableName};
+use dejima_core::transaction::{self, CallbackAnswer, Membership, Message, Millis, Request};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::client::Client;
+use crate::event::{Event, Events, Undelivered};
+use crate::pending::{Pending, identity, is_question};
+use crate::store::Store;
+
+/// How often a fact is tried to be saved; after that the next start asks the seeds again.
+const SAVE_ATTEMPTS: usize = 8;
+
+/// The machines, and everything that connects them with the world.
+pub struct EventLoop {
+    start: Instant,
+    transactions: transaction::Machine,
+    groups: group::Machine,
+    members: BTreeMap<TableName, Membership>,
+    client: Client,
+    store: Arc<dyn Store>,
+    sender: Events,
+    events: mpsc::UnboundedReceiver<Event>,
+    pending: Pending,
+    exchanges: HashMap<CallId, oneshot::Sender<Vec<Fact>>>,
+    exchange_last: CallId,
+    quiet: Vec<oneshot::Sender<()>>,
+    is_stopping: bool,
+    ready: watch::Sender<bool>,
+}
+
+impl EventLoop {
+    /// A loop at the start of a peer. The second value sends it events, the third says when it may serve.
+    pub fn new(
+        transactions: transaction::Machine,
+        groups: group::Machine,
+        client: Client,
+        store: Arc<dyn Store>,
+    ) -> (Self, Events, watch::Receiver<bool>) {
+        let (sender, events) = mpsc::unbounded_channel();
+        let (ready, is_ready) = watch::channel(false);
+        let start = Self {
+            start: Instant::now(),
+            transactions,
+            groups,
+            members: BTreeMap::new(),
+            client,
+            store,
+            sender: sender.clone(),
+            events,
+            pending: Pending::default(),
+            exchanges: HashMap::new(),
+            exchange_last: 0,
+            quiet: Vec::new(),
+            is_stopping: false,
+            ready,
+        };
+        (start, sender, is_ready)
+    }
+
+    /// Runs until it was told to stop and nothing is in flight any more.
+    pub async fn run(mut self) {
+        self.handle(transaction::Input::Started);
+        self.carry_out();
+        while !(self.is_stopping && self.transactions.is_quiet()) {
+            let due = self.due();
+            tokio::select! {
+                event = self.events.recv() => {
+                    let Some(event) = event else { return };
+                    self.take(event);
+                }
+                () = tokio::time::sleep_until(due) => self.tick(),
+            }
+            self.carry_out();
+            self.tell();
+        }
+    }
+
+    fn now(&self) -> Millis {
+        Millis::try_from(self.start.elapsed().as_millis()).unwrap_or(Millis::MAX)
+    }
+
+    /// When the machines want to be called if nothing happens before.
+    fn due(&self) -> Instant {
+        let due = [self.transactions.poll_timeout(), self.groups.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min();
+        // Without a timeout any time will do: an event comes first.
+        let ms = due.unwrap_or_else(|| self.now() + 3_600_000);
+        self.start + Duration::from_millis(ms)
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        if self
+            .transactions
+            .poll_timeout()
+            .is_some_and(|due| due <= now)
+        {
+            self.transactions.handle(now, transaction::Input::Tick);
+        }
+        if self.groups.poll_timeout().is_some_and(|due| due <= now) {
+            self.groups.handle(now, group::Input::Tick);
+        }
+    }
+
+    fn handle(&mut self, input: transaction::Input) {
+        self.transactions.handle(self.now(), input);
+    }
+
+    fn handle_group(&mut self, input: group::Input) {
+        self.groups.handle(self.now(), input);
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Question {
+                from,
+                message,
+                answer,
+            } => {
+                self.pending.ask(&from, &message, answer);
+                self.handle(transaction::Input::Received { from, message });
+            }
+            Event::Reply { from, result } => self.take_reply(from, result),
+            Event::Hook {
+                gid,
+                round,
+                captured,
+                answer,
+            } => {
+                debug!(%gid, round, rows = captured.len(), "the hook calls");
+                self.pending.call(gid.clone(), answer);
+                self.handle(transaction::Input::Callback {
+                    gid,
+                    round,
+                    captured,
+                });
+            }
+            Event::Exchange {
+                from,
+                facts,
+                answer,
+            } => {
+                self.exchange_last += 1;
+                self.exchanges.insert(self.exchange_last, answer);
+                self.handle_group(group::Input::Asked {
+                    call: self.exchange_last,
+                    from,
+                    facts,
+                });
+            }
+            Event::Transaction(input) => self.handle(input),
+            Event::Group(input) => self.handle_group(input),
+            Event::Look(look) => look(self.now(), &self.groups, &self.transactions),
+            Event::AwaitQuiet(answer) => self.quiet.push(answer),
+            Event::Stop => {
+                info!("stopping: no new transactions, finishing those at hand");
+                self.is_stopping = true;
+                self.handle(transaction::Input::Stop);
+            }
+        }
+    }
+
+    fn take_reply(&mut self, from: PeerName, result: Result<Message, Undelivered>) {
+        let error = result
+            .as_ref()
+            .err()
+            .map(|undelivered| undelivered.why.clone());
+        self.handle_group(group::Input::Contact {
+            peer: from.clone(),
+            error,
+        });
+        self.handle(match result {
+            Ok(message) => transaction::Input::Received { from, message },
+            Err(Undelivered { gid, request, why }) => {
+                info!(%gid, peer = %from, why, "no answer");
+                transaction::Input::Undelivered {
+                    to: from,
+                    gid,
+                    request,
+                    why,
+                }
+            }
+        });
+    }
+
+    /// Carries out what the machines want until they want nothing more. The groups come first: a transaction
+    /// that follows on their news must see them.
+    fn carry_out(&mut self) {
+        loop {
+            if let Some(output) = self.groups.poll_output() {
+                self.carry_out_group(output);
+            } else if let Some(output) = self.transactions.poll_output() {
+                self.carry_out_transaction(output);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn carry_out_group(&mut self, output: group::Output) {
+        match output {
+            group::Output::Ask { address, facts } => self.exchange(address, facts),
+            group::Output::Answer { call, facts } => {
+                if let Some(answer) = self.exchanges.remove(&call) {
+                    drop(answer.send(facts));
+                }
+            }
+            group::Output::Members(tables) => {
+                log_members(&tables);
+                self.members.clone_from(&tables);
+                self.handle(transaction::Input::Members { tables });
+            }
+            group::Output::Save(facts) => self.save(facts),
+            group::Output::Complain(complaint) => warn!("{complaint}"),
+        }
+    }
+
+    fn carry_out_transaction(&mut self, output: transaction::Output) {
+        match output {
+            transaction::Output::Send { to, message } if is_question(&message) => {
+                self.ask(to, message)
+            }
+            transaction::Output::Send { to, message } => self.pending.answer(to, message),
+            transaction::Output::Callback { gid, answer } => {
+                log_answer(&gid, &answer);
+                self.pending.return_to_hook(&gid, answer);
+            }
+            transaction::Output::Database(request) => self.execute(request),
+        }
+    }
+
+    fn ask(&mut self, to: PeerName, message: Message) {
+        let (gid, request) = identity(&message);
+        let (gid, events) = (gid.clone(), self.sender.clone());
+        debug!(%gid, peer = %to, "asking");
+        let call = match self.groups.address(&to) {
+            Some(address) => self.client.ask(address, &to, message, &self.members),
+            None => Err("its address is not known".to_owned()),
+        };
+        tokio::spawn(async move {
+            let result = match call {
+                Ok(call) => call.await,
+                Err(why) => Err(why),
+            };
+            let result = result.map_err(|why| Undelivered { gid, request, why });
+            drop(events.send(Event::Reply { from: to, result }));
+        });
+    }
+
+    fn exchange(&mut self, address: String, facts: Vec<Fact>) {
+        let call = self.client.exchange(&address, facts);
+        let events = self.sender.clone();
+        tokio::spawn(async move {
+            let input = match call.await {
+                Ok((from, facts)) => group::Input::Answered {
+                    address,
+                    from,
+                    facts,
+                },
+                Err(why) => {
+                    debug!(address, why, "no answer to Exchange");
+                    group::Input::Unanswered { address, why }
+                }
+            };
+            drop(events.send(Event::Group(input)));
+        });
+    }
+
+    /// A task of its own that nobody cancels: a statement whose future is dropped goes on in PostgreSQL.
+    fn execute(&self, request: Request) {
+        let (store, events) = (Arc::clone(&self.store), self.sender.clone());
+        tokio::spawn(async move {
+            if let Some(answer) = store.execute(request).await {
+                drop(events.send(Event::Transaction(transaction::Input::Database(answer))));
+            }
+        });
+    }
+
+    fn save(&self, facts: Vec<Fact>) {
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            let retry = backon::ExponentialBuilder::default().with_max_times(SAVE_ATTEMPTS);
+            let saved = backon::Retryable::retry(|| store.save(facts.clone()), retry).await;
+            if let Err(why) = saved {
+                warn!(
+                    why,
+                    "the members of the groups could not be saved; the next start will ask the seeds again"
+                );
+            }
+        });
+    }
+
+    /// Tells those who wait for a state of the whole.
+    fn tell(&mut self) {
+        let is_ready = self.transactions.is_recovered() && self.groups.is_complete();
+        self.ready
+            .send_if_modified(|before| std::mem::replace(before, is_ready) != is_ready);
+        if !self.quiet.is_empty()
+            && is_ready
+            && self.groups.is_settled()
+            && self.transactions.is_quiet()
+        {
+            self.quiet
+                .drain(..)
+                .for_each(|answer| answer.send(()).unwrap_or_default());
+        }
+    }
+}
+
+fn log_members(tables: &BTreeMap<TableName, Membership>) {
+    for (table, membership) in tables {
+        match &membership.members {
+            Ok(members) => info!(%table, ?members, "the group is complete"),
+            Err(missing) => info!(%table, ?missing, "the group is not complete"),
+        }
+    }
+}
+
+fn log_answer(gid: &Gid, answer: &CallbackAnswer) {
+    match answer {
+        CallbackAnswer::Voted { participants } => debug!(%gid, ?participants, "all have promised"),
+        CallbackAnswer::Unshared => debug!(%gid, "nothing shared has changed"),
+        CallbackAnswer::Apply { .. } => {
+            debug!(%gid, "the hook has to apply changes of other peers")
+        }
+        CallbackAnswer::Refused { refusal } => {
+            info!(%gid, peer = %refusal.peer, sqlstate = refusal.sqlstate, message = refusal.message, "refused");
+        }
+    }
+}

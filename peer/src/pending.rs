@@ -1,0 +1,98 @@
+//! Questions from outside that the machines have not answered yet.
+
+use std::collections::HashMap;
+
+use dejima_core::name::{Gid, PeerName};
+use dejima_core::transaction::{CallbackAnswer, Message, RequestId};
+use tokio::sync::oneshot;
+
+/// A multiple of this many questions is looked through for askers that have gone.
+const SWEEP_LEN: usize = 1_024;
+
+/// What a question is about; with asker, gid and number it says which answer belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Propagate,
+    Vote,
+    Terminate,
+    Inquire,
+}
+
+/// Open questions of peers and hooks.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    questions: HashMap<(PeerName, Gid, Kind, RequestId), oneshot::Sender<Message>>,
+    hooks: HashMap<Gid, oneshot::Sender<CallbackAnswer>>,
+}
+
+impl Pending {
+    /// Remembers who waits for the answer. A repeated question takes the place of the earlier one, whose asker
+    /// has given up.
+    pub(crate) fn ask(
+        &mut self,
+        from: &PeerName,
+        message: &Message,
+        answer: oneshot::Sender<Message>,
+    ) {
+        if self.questions.len() >= SWEEP_LEN && self.questions.len().is_multiple_of(SWEEP_LEN) {
+            self.questions.retain(|_, answer| !answer.is_closed());
+        }
+        let (gid, kind, request) = place(message);
+        self.questions
+            .insert((from.clone(), gid.clone(), kind, request), answer);
+    }
+
+    /// Hands the answer to whoever waits for it; an answer that nobody waits for any more is dropped.
+    pub(crate) fn answer(&mut self, to: PeerName, message: Message) {
+        let (gid, kind, request) = place(&message);
+        if let Some(answer) = self.questions.remove(&(to, gid.clone(), kind, request)) {
+            drop(answer.send(message));
+        }
+    }
+
+    /// Remembers the hook that waits. A second call for one gid takes the place of the first, which then fails.
+    pub(crate) fn call(&mut self, gid: Gid, answer: oneshot::Sender<CallbackAnswer>) {
+        self.hooks.insert(gid, answer);
+    }
+
+    /// Answers the hook.
+    pub(crate) fn return_to_hook(&mut self, gid: &Gid, answer: CallbackAnswer) {
+        if let Some(hook) = self.hooks.remove(gid) {
+            drop(hook.send(answer));
+        }
+    }
+}
+
+/// True for what waits for an answer of the other side.
+pub(crate) fn is_question(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Propagate { .. }
+            | Message::Vote { .. }
+            | Message::Terminate { .. }
+            | Message::Inquire { .. }
+    )
+}
+
+/// The gid and the number of a message.
+pub(crate) fn identity(message: &Message) -> (&Gid, RequestId) {
+    let (gid, _, request) = place(message);
+    (gid, request)
+}
+
+fn place(message: &Message) -> (&Gid, Kind, RequestId) {
+    match message {
+        Message::Propagate { gid, request, .. } | Message::Propagated { gid, request, .. } => {
+            (gid, Kind::Propagate, *request)
+        }
+        Message::Vote { gid, request } | Message::Voted { gid, request, .. } => {
+            (gid, Kind::Vote, *request)
+        }
+        Message::Terminate { gid, request, .. } | Message::Terminated { gid, request } => {
+            (gid, Kind::Terminate, *request)
+        }
+        Message::Inquire { gid, request } | Message::Decided { gid, request, .. } => {
+            (gid, Kind::Inquire, *request)
+        }
+    }
+}

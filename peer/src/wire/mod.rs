@@ -1,0 +1,105 @@
+//! Core messages in the words of the .proto files, and back.
+//!
+//! What comes from outside is checked here, once: names, positions of columns, keys. What lies behind needs no
+//! doubt about form.
+
+mod delta;
+mod fact;
+#[cfg(test)]
+mod tests;
+
+use dejima_core::name::{Gid, InvalidName, PeerName, TableName};
+use dejima_core::refusal::Refusal;
+use dejima_core::transaction::Decision;
+use dejima_proto::v1;
+
+pub(crate) use delta::delta_size;
+pub use delta::{IncomingDelta, Parts};
+pub use fact::{fact_from_wire, fact_to_wire};
+
+/// Why a message cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// A name that is none.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// A field that must be there.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A field that contradicts another one or the Dejima table.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+impl From<Invalid> for tonic::Status {
+    fn from(invalid: Invalid) -> Self {
+        Self::invalid_argument(invalid.to_string())
+    }
+}
+
+/// A gid from its text.
+pub fn gid(text: &str) -> Result<Gid, Invalid> {
+    Ok(Gid::new(text)?)
+}
+
+/// A peer's name from its text.
+pub fn peer(text: &str) -> Result<PeerName, Invalid> {
+    Ok(PeerName::new(text)?)
+}
+
+/// A Dejima table's name from its text.
+pub fn table(text: &str) -> Result<TableName, Invalid> {
+    Ok(TableName::new(text)?)
+}
+
+/// A refusal, to be sent.
+pub fn refusal_to_wire(refusal: Refusal) -> v1::Refusal {
+    v1::Refusal {
+        peer: refusal.peer.into(),
+        sqlstate: refusal.sqlstate,
+        message: refusal.message,
+        detail: refusal.detail,
+        hint: refusal.hint,
+    }
+}
+
+/// A refusal that was received.
+pub fn refusal_from_wire(refusal: v1::Refusal) -> Result<Refusal, Invalid> {
+    let state = refusal.sqlstate.as_bytes();
+    if state.len() != 5
+        || !state
+            .iter()
+            .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    {
+        return Err(Invalid::Contradiction(format!(
+            "\"{}\" is no SQLSTATE",
+            refusal.sqlstate
+        )));
+    }
+    Ok(Refusal {
+        peer: peer(&refusal.peer)?,
+        sqlstate: refusal.sqlstate,
+        message: refusal.message,
+        detail: refusal.detail,
+        hint: refusal.hint,
+    })
+}
+
+/// A decision, to be sent; none: not decided yet.
+pub fn decision_to_wire(decision: Option<Decision>) -> v1::Decision {
+    match decision {
+        None => v1::Decision::Unspecified,
+        Some(Decision::Commit) => v1::Decision::Commit,
+        Some(Decision::Abort) => v1::Decision::Abort,
+    }
+}
+
+/// A decision that was received.
+pub fn decision_from_wire(decision: i32) -> Result<Option<Decision>, Invalid> {
+    match v1::Decision::try_from(decision) {
+        Ok(v1::Decision::Unspecified) => Ok(None),
+        Ok(v1::Decision::Commit) => Ok(Some(Decision::Commit)),
+        Ok(v1::Decision::Abort) => Ok(Some(Decision::Abort)),
+        Err(_) => Err(Invalid::Contradiction(format!("{decision} is no decision"))),
+    }
+}

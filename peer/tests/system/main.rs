@@ -1,0 +1,10 @@
+//! Real peers, real databases: what a client at psql sees.
+
+mod away;
+mod contention;
+mod fixture;
+mod large;
+mod privacy;
+mod refusals;
+mod statements;
+mod transactions;

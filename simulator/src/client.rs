@@ -1,0 +1,98 @@
+//! The clients: what they do to their own tables, and what that means for everyone.
+
+use std::collections::BTreeMap;
+
+use dejima_core::delta::{Key, Value};
+use dejima_core::name::PeerName;
+
+use crate::database::BaseRow;
+use crate::random::Random;
+
+/// A client between the first statement and the end of its transaction.
+#[derive(Debug)]
+pub struct Client {
+    /// Where it is connected.
+    pub peer: usize,
+    /// What its statements did.
+    pub effects: Vec<Effect>,
+    /// Its hook waits for the peer.
+    pub is_waiting: bool,
+    /// As the hook was told.
+    pub participants: Vec<PeerName>,
+}
+
+/// What a statement means, independent of where it is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// The row.
+    pub key: Key,
+    /// `None`: it is gone. Else the attributes set; the row exists afterwards.
+    pub values: Option<BTreeMap<String, Value>>,
+}
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    key: u64,
+    deletes: bool,
+    values: BTreeMap<String, Value>,
+}
+
+impl Operation {
+    /// Inserts the row, or updates it if it is there.
+    pub fn set(key: u64, values: &[(&str, &str)]) -> Self {
+        let value =
+            |(attribute, value): &(&str, &str)| ((*attribute).to_owned(), Some((*value).into()));
+        Self {
+            key,
+            deletes: false,
+            values: values.iter().map(value).collect(),
+        }
+    }
+
+    /// Anything.
+    pub fn random(random: &mut Random, key: u64, attributes: &[String]) -> Self {
+        let mut values = BTreeMap::new();
+        for attribute in attributes {
+            if random.chance(500) {
+                let value = ["x", "y", "Y", "bad"]
+                    .get(random.index(5))
+                    .map(|value| (*value).into());
+                values.insert(attribute.clone(), value);
+            }
+        }
+        Self {
+            key,
+            deletes: random.chance(200),
+            values,
+        }
+    }
+
+    /// The row's key.
+    pub fn key(&self) -> Key {
+        vec![format!("k{}", self.key).into()]
+    }
+
+    /// The new row and its meaning; `None` if there is nothing to do.
+    pub fn on(&self, row: Option<BaseRow>) -> Option<(Option<BaseRow>, Effect)> {
+        let key = self.key();
+        if self.deletes {
+            row?;
+            return Some((None, Effect { key, values: None }));
+        }
+        let mut new = row.unwrap_or_default();
+        for (attribute, value) in &self.values {
+            match value {
+                Some(value) => new.insert(attribute.clone(), value.clone()),
+                None => new.remove(attribute),
+            };
+        }
+        Some((
+            Some(new),
+            Effect {
+                key,
+                values: Some(self.values.clone()),
+            },
+        ))
+    }
+}

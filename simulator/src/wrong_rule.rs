@@ -1,0 +1,116 @@
+//! Rules broken on purpose, to see that the invariants notice.
+
+use std::collections::BTreeMap;
+
+use dejima_core::delta::{Cell, Change, ColumnIndex, Delta};
+use dejima_core::transaction::{Decision, Message, Outcome};
+
+/// A rule that is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongRule {
+    /// What is prepared does not survive the peer (breaks invariant 1).
+    PreparedIsForgotten,
+    /// The origin answers "aborted" while the lock is still held (breaks invariant 2).
+    HeldMeansAborted,
+    /// A conflict in the join is taken for agreement: the deltas of one path are dropped (breaks invariant 3).
+    DeltaIsDropped,
+    /// A participant believes that it is told "commit" when it asks (breaks invariant 2).
+    InquiryMeansCommit,
+    /// Decisions are not told, and nobody can ask (leaves peers in doubt).
+    DecisionIsKept,
+    /// What a strategy replaced is not told on (breaks invariant 4).
+    RevisionIsKept,
+}
+
+impl WrongRule {
+    /// All of them.
+    pub const ALL: [WrongRule; 6] = [
+        WrongRule::PreparedIsForgotten,
+        WrongRule::HeldMeansAborted,
+        WrongRule::DeltaIsDropped,
+        WrongRule::InquiryMeansCommit,
+        WrongRule::DecisionIsKept,
+        WrongRule::RevisionIsKept,
+    ];
+
+    /// True if the message is never sent.
+    pub(crate) fn swallows(self, message: &Message) -> bool {
+        self == WrongRule::DecisionIsKept
+            && matches!(message, Message::Terminate { .. } | Message::Decided { .. })
+    }
+
+    /// The message as it is understood.
+    pub(crate) fn forge(self, message: Message) -> Message {
+        match (self, message) {
+            (
+                WrongRule::DeltaIsDropped,
+                Message::Propagate {
+                    gid,
+                    request,
+                    table,
+                    delta,
+                },
+            ) => Message::Propagate {
+                gid,
+                request,
+                table,
+                delta: poorer(delta),
+            },
+            (
+                WrongRule::RevisionIsKept,
+                Message::Propagate {
+                    gid,
+                    request,
+                    table,
+                    delta,
+                },
+            ) => Message::Propagate {
+                gid,
+                request,
+                table,
+                delta: first_revisions(delta),
+            },
+            (WrongRule::InquiryMeansCommit, Message::Decided { gid, request, .. }) => {
+                Message::Decided {
+                    gid,
+                    request,
+                    decision: Some(Decision::Commit),
+                }
+            }
+            (_, message) => message,
+        }
+    }
+
+    /// The outcome as the origin understands it.
+    pub(crate) fn presume(self, outcome: Outcome) -> Outcome {
+        match (self, outcome) {
+            (WrongRule::HeldMeansAborted, Outcome::Pending) => Outcome::Aborted,
+            (_, outcome) => outcome,
+        }
+    }
+}
+
+fn cells_of(change: &mut Change) -> Option<&mut BTreeMap<ColumnIndex, Cell>> {
+    match change {
+        Change::Insert { new } | Change::Update { new, .. } => Some(new),
+        Change::Delete { .. } => None,
+    }
+}
+
+/// The delta without its last column.
+fn poorer(mut delta: Delta) -> Delta {
+    for cells in delta.rows.values_mut().filter_map(cells_of) {
+        if let Some((&last, _)) = cells.iter().next_back().filter(|(column, _)| **column > 0) {
+            cells.remove(&last);
+        }
+    }
+    delta
+}
+
+/// The delta without what strategies replaced.
+fn first_revisions(mut delta: Delta) -> Delta {
+    for cells in delta.rows.values_mut().filter_map(cells_of) {
+        cells.retain(|_, cell| cell.revision == 0);
+    }
+    delta
+}

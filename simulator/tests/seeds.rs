@@ -1,0 +1,52 @@
+//! Any seed: whatever the weather, no invariant is broken and everything comes to rest.
+
+/// In CI; `just simulate` runs as many as one likes.
+const SEEDS: u64 = 10_000;
+
+/// Seeds that once found a bug, with what it was.
+const PINNED: [(u64, &str); 6] = [
+    (
+        2580,
+        "a restarted peer promised a part of the transaction for the whole",
+    ),
+    (3793, "the same"),
+    (5236, "the same"),
+    (6065, "the same"),
+    (8936, "the same"),
+    (17006, "the same"),
+];
+
+#[test]
+fn no_seed_breaks_an_invariant() {
+    let seeds = (0..SEEDS).chain(PINNED.iter().map(|(seed, _)| *seed));
+    let (mut committed, mut refused) = (0, 0);
+    for seed in seeds {
+        let outcome = dejima_simulator::run(seed, None);
+        committed += outcome.committed;
+        refused += outcome.refused;
+        if let Some(violation) = outcome.violation {
+            panic!(
+                "seed {seed}: {}: {}\nrepeat: cargo run --locked -p dejima-simulator --bin simulate -- 1 {seed}",
+                violation.invariant, violation.what
+            );
+        }
+    }
+    assert!(
+        committed > SEEDS && refused > SEEDS,
+        "both ends must be reached: {committed} and {refused}"
+    );
+}
+
+#[test]
+fn a_seed_always_goes_the_same_way() {
+    for seed in 0..50 {
+        let (first, second) = (
+            dejima_simulator::run(seed, None),
+            dejima_simulator::run(seed, None),
+        );
+        assert_eq!(
+            (first.steps, first.committed, first.refused),
+            (second.steps, second.committed, second.refused)
+        );
+    }
+}
