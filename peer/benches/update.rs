@@ -4,6 +4,7 @@
 //! `cargo bench -p dejima-peer --bench update -- [SECONDS]`: seconds for each measurement (default 3).
 
 use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dejima_testbed::{World, WorldOptions, worked_example};
@@ -102,15 +103,17 @@ async fn fill(world: &World, rows: &mut u64, size: u64) -> Result<()> {
             "SELECT 'first' || i, 'last' || i, 'address ' || i FROM generate_series({}, {size}) AS i",
             *rows + 1
         );
-        client
-            .batch_execute(&format!(
-                "SET session_replication_role = replica;
-                 CREATE TABLE IF NOT EXISTS floor_users (LIKE {table} INCLUDING ALL);
-                 INSERT INTO {table} (first_name, last_name, address) {persons};
-                 INSERT INTO floor_users (first_name, last_name, address) {persons};
-                 VACUUM ANALYZE {table}; VACUUM ANALYZE floor_users; CHECKPOINT"
-            ))
-            .await?;
+        let statements = [
+            "SET session_replication_role = replica".to_owned(),
+            format!("CREATE TABLE IF NOT EXISTS floor_users (LIKE {table} INCLUDING ALL)"),
+            format!("INSERT INTO {table} (first_name, last_name, address) {persons}"),
+            format!("INSERT INTO floor_users (first_name, last_name, address) {persons}"),
+            format!("VACUUM ANALYZE {table}, floor_users"),
+            "CHECKPOINT".to_owned(),
+        ];
+        for statement in &statements {
+            client.batch_execute(statement).await?;
+        }
     }
     *rows = size;
     Ok(())
@@ -210,30 +213,31 @@ async fn run_client(
         let row = (turn * 7919 * clients + client) % rows + 1;
         let start = Instant::now();
         match who {
-            Contender::Ours => update(&connections[0], row, turn).await?,
-            Contender::Floor => two_phase_commit(&connections, client, row, turn).await?,
+            Contender::Ours => update(&connections[0], row).await?,
+            Contender::Floor => two_phase_commit(&connections, client, row).await?,
         }
         ms.push(start.elapsed().as_secs_f64() * 1000.0);
     }
     Ok(ms)
 }
 
-fn update_sql(table: &str, row: u64, turn: u64) -> String {
+/// A statement that changes the row: no two set the same address.
+fn update_sql(table: &str, row: u64) -> String {
+    static STATEMENTS: AtomicU64 = AtomicU64::new(0);
+    let number = STATEMENTS.fetch_add(1, Ordering::Relaxed);
     format!(
-        "UPDATE {table} SET address = 'street {turn} {row}' WHERE first_name = 'first{row}' AND last_name = 'last{row}'"
+        "UPDATE {table} SET address = 'street {number}' WHERE first_name = 'first{row}' AND last_name = 'last{row}'"
     )
 }
 
-async fn update(bank: &Client, row: u64, turn: u64) -> Result<()> {
-    Ok(bank
-        .batch_execute(&update_sql("bank_users", row, turn))
-        .await?)
+async fn update(bank: &Client, row: u64) -> Result<()> {
+    Ok(bank.batch_execute(&update_sql("bank_users", row)).await?)
 }
 
-async fn two_phase_commit(databases: &[Client], client: u64, row: u64, turn: u64) -> Result<()> {
+async fn two_phase_commit(databases: &[Client], client: u64, row: u64) -> Result<()> {
     let prepare = format!(
         "BEGIN; {}; PREPARE TRANSACTION 'floor {client}'",
-        update_sql("floor_users", row, turn)
+        update_sql("floor_users", row)
     );
     try_join_all(
         databases
