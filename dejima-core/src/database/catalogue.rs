@@ -48,16 +48,33 @@ pub(super) async fn base_table(
     declaration: &Declaration,
 ) -> Result<Option<BaseTable>, Error> {
     let failed = |e| failed(peer, &e);
-    let row = match transaction.query_opt(TABLE, &[&declaration.base_table]).await {
+    transaction
+        .batch_execute("SAVEPOINT base_table")
+        .await
+        .map_err(failed)?;
+    let row = match transaction
+        .query_opt(TABLE, &[&declaration.base_table])
+        .await
+    {
         Ok(row) => row,
-        Err(e) if e.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => None,
+        // parse_ident cannot make sense of the text.
+        Err(e) if e.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
+            let undone = transaction
+                .batch_execute("ROLLBACK TO SAVEPOINT base_table")
+                .await;
+            undone.map_err(failed)?;
+            None
+        }
         Err(e) => return Err(failed(e)),
     };
     let Some(row) = row else { return Ok(None) };
     check(peer, declaration, &row)?;
     let oid: u32 = row.get(0);
     let columns = transaction.query(COLUMNS, &[&oid]).await.map_err(failed)?;
-    let keys = transaction.query(UNIQUE_KEYS, &[&oid]).await.map_err(failed)?;
+    let keys = transaction
+        .query(UNIQUE_KEYS, &[&oid])
+        .await
+        .map_err(failed)?;
     Ok(Some(BaseTable {
         oid,
         schema: row.get(1),
@@ -68,7 +85,11 @@ pub(super) async fn base_table(
 }
 
 fn failed(peer: &PeerName, error: &tokio_postgres::Error) -> Error {
-    Error::Failed { peer: peer.clone(), doing: "reading the catalogue", why: describe(error) }
+    Error::Failed {
+        peer: peer.clone(),
+        doing: "reading the catalogue",
+        why: describe(error),
+    }
 }
 
 fn column(row: &Row) -> BaseColumn {
@@ -82,7 +103,11 @@ fn column(row: &Row) -> BaseColumn {
 }
 
 fn unique_key(row: &Row) -> UniqueKey {
-    UniqueKey { columns: row.get(0), operators: row.get(1), deferrable: row.get(2) }
+    UniqueKey {
+        columns: row.get(0),
+        operators: row.get(1),
+        deferrable: row.get(2),
+    }
 }
 
 /// Refuses what capture could not see or put could not change.
@@ -90,18 +115,34 @@ fn check(peer: &PeerName, declaration: &Declaration, row: &Row) -> Result<(), Er
     let schema = identifier(row.get(1));
     let name = format!("{schema}.{}", identifier(row.get(2)));
     let refuse = |problem: String, cure: String| {
-        Err(Error::BaseTable { peer: peer.clone(), table: declaration.name.to_string(), problem, cure })
+        Err(Error::BaseTable {
+            peer: peer.clone(),
+            table: declaration.name.to_string(),
+            problem,
+            cure,
+        })
     };
     if row.get::<_, &str>(3) != "r" || row.get::<_, bool>(5) {
-        let problem = format!("base table {name} is no plain table (a view, a partition, or part of an inheritance)");
-        return refuse(problem, "statement triggers would not see every change of it: share a plain table".into());
+        let problem = format!(
+            "base table {name} is no plain table (a view, a partition, or part of an inheritance)"
+        );
+        return refuse(
+            problem,
+            "statement triggers would not see every change of it: share a plain table".into(),
+        );
     }
     if row.get::<_, &str>(4) != "p" {
-        return refuse(format!("base table {name} does not survive a crash"), format!("run: ALTER TABLE {name} SET LOGGED"));
+        return refuse(
+            format!("base table {name} does not survive a crash"),
+            format!("run: ALTER TABLE {name} SET LOGGED"),
+        );
     }
     if !row.get::<_, bool>(7) {
         let problem = format!("role \"dejima\" may not use schema {schema} of base table {name}");
-        return refuse(problem, format!("run: GRANT USAGE ON SCHEMA {schema} TO dejima"));
+        return refuse(
+            problem,
+            format!("run: GRANT USAGE ON SCHEMA {schema} TO dejima"),
+        );
     }
     let missing: Vec<String> = row.get(8);
     if !missing.is_empty() {
@@ -110,8 +151,12 @@ fn check(peer: &PeerName, declaration: &Declaration, row: &Row) -> Result<(), Er
         return refuse(problem, format!("run: GRANT {missing} ON {name} TO dejima"));
     }
     if row.get(6) {
-        let problem = format!("row-level security of base table {name} hides rows from role \"dejima\"");
-        return refuse(problem, "run as superuser: ALTER ROLE dejima BYPASSRLS".into());
+        let problem =
+            format!("row-level security of base table {name} hides rows from role \"dejima\"");
+        return refuse(
+            problem,
+            "run as superuser: ALTER ROLE dejima BYPASSRLS".into(),
+        );
     }
     Ok(())
 }

@@ -43,8 +43,11 @@ impl Database {
         transaction.batch_execute(settings).await.map_err(failed)?;
         let base_tables = self.base_tables(&transaction, declarations).await?;
         let ids = self.ids(&transaction, declarations).await?;
-        let plan = plan(declarations, &base_tables, &ids)
-            .map_err(|invalid| Error::Declaration { peer: self.peer().clone(), invalid })?;
+        let plan =
+            plan(declarations, &base_tables, &ids).map_err(|invalid| Error::Declaration {
+                peer: self.peer().clone(),
+                invalid,
+            })?;
         self.establish(&transaction, &plan).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(plan.strategies.iter().map(declared).collect())
@@ -57,7 +60,8 @@ impl Database {
     ) -> Result<BTreeMap<String, Arc<BaseTable>>, Error> {
         let mut found = BTreeMap::new();
         for declaration in declarations {
-            if let Some(base) = catalogue::base_table(transaction, self.peer(), declaration).await? {
+            if let Some(base) = catalogue::base_table(transaction, self.peer(), declaration).await?
+            {
                 found.insert(declaration.base_table.clone(), Arc::new(base));
             }
         }
@@ -74,21 +78,38 @@ impl Database {
         let failed = |e| self.failed("numbering the Dejima tables", &e);
         let insert = "INSERT INTO dejima.dejima_table (name) SELECT DISTINCT n FROM unnest($1::text[]) AS n \
                       WHERE NOT EXISTS (SELECT FROM dejima.dejima_table WHERE name = n)";
-        transaction.execute(insert, &[&names]).await.map_err(failed)?;
+        transaction
+            .execute(insert, &[&names])
+            .await
+            .map_err(failed)?;
         let select = "SELECT name, id FROM dejima.dejima_table WHERE name = ANY ($1)";
         let rows = transaction.query(select, &[&names]).await.map_err(failed)?;
-        let id = |name: &TableName| rows.iter().find(|r| r.get::<_, &str>(0) == name.as_str()).map(|r| r.get(1));
-        Ok(declarations.iter().filter_map(|d| Some((d.name.clone(), id(&d.name)?))).collect())
+        let id = |name: &TableName| {
+            rows.iter()
+                .find(|r| r.get::<_, &str>(0) == name.as_str())
+                .map(|r| r.get(1))
+        };
+        Ok(declarations
+            .iter()
+            .filter_map(|d| Some((d.name.clone(), id(&d.name)?)))
+            .collect())
     }
 
     async fn establish(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<(), Error> {
         let failed = |e| self.failed("reading what is declared", &e);
-        let rows = transaction.query("SELECT part, creating, removing FROM dejima.generated", &[]).await;
-        let present: BTreeMap<String, (String, String)> =
-            rows.map_err(failed)?.iter().map(|r| (r.get(0), (r.get(1), r.get(2)))).collect();
+        let rows = transaction
+            .query("SELECT part, creating, removing FROM dejima.generated", &[])
+            .await;
+        let present: BTreeMap<String, (String, String)> = rows
+            .map_err(failed)?
+            .iter()
+            .map(|r| (r.get(0), (r.get(1), r.get(2))))
+            .collect();
         let mut kept = BTreeSet::new();
         for part in &plan.parts {
-            let same = present.get(&part.name).is_some_and(|(creating, _)| *creating == part.create);
+            let same = present
+                .get(&part.name)
+                .is_some_and(|(creating, _)| *creating == part.create);
             if same && self.is_whole(transaction, part).await? {
                 kept.insert(part.name.as_str());
             }
@@ -104,7 +125,11 @@ impl Database {
                 }
             }
         }
-        for part in plan.parts.iter().filter(|part| !kept.contains(part.name.as_str())) {
+        for part in plan
+            .parts
+            .iter()
+            .filter(|part| !kept.contains(part.name.as_str()))
+        {
             self.create(transaction, plan, part).await?;
         }
         Ok(())
@@ -117,22 +142,47 @@ impl Database {
                 "SELECT count(*) = 4 FROM pg_trigger WHERE tgrelid = $1 AND tgname LIKE 'dejima\\_capture\\_%' AND tgenabled IN ('O', 'A')",
                 oid,
             ),
-            PartKind::View => ("SELECT count(*) = 1 FROM pg_class WHERE oid = to_regclass($1)", &part.remove),
+            PartKind::View => (
+                "SELECT count(*) = 1 FROM pg_class WHERE oid = to_regclass($1)",
+                &part.remove,
+            ),
             PartKind::Put | PartKind::Dispatcher => return Ok(true),
         };
-        let view = part.remove.trim_start_matches("DROP VIEW IF EXISTS ").to_owned();
-        let of = if part.kind == PartKind::View { &view } else { of };
+        let view = part
+            .remove
+            .trim_start_matches("DROP VIEW IF EXISTS ")
+            .to_owned();
+        let of = if part.kind == PartKind::View {
+            &view
+        } else {
+            of
+        };
         let row = transaction.query_one(sql, &[of]).await;
-        Ok(row.map_err(|e| self.failed("looking at what is declared", &e))?.get(0))
+        Ok(row
+            .map_err(|e| self.failed("looking at what is declared", &e))?
+            .get(0))
     }
 
-    async fn remove(&self, transaction: &Transaction<'_>, name: &str, remove: &str) -> Result<(), Error> {
-        let sql = format!("{remove};\nDELETE FROM dejima.generated WHERE part = {}", crate::strategy::literal(name));
+    async fn remove(
+        &self,
+        transaction: &Transaction<'_>,
+        name: &str,
+        remove: &str,
+    ) -> Result<(), Error> {
+        let sql = format!(
+            "{remove};\nDELETE FROM dejima.generated WHERE part = {}",
+            crate::strategy::literal(name)
+        );
         let removed = transaction.batch_execute(&sql).await;
         removed.map_err(|e| self.failed("removing what is no longer declared", &e))
     }
 
-    async fn create(&self, transaction: &Transaction<'_>, plan: &Plan, part: &Part) -> Result<(), Error> {
+    async fn create(
+        &self,
+        transaction: &Transaction<'_>,
+        plan: &Plan,
+        part: &Part,
+    ) -> Result<(), Error> {
         let created = match part.kind {
             PartKind::View => replace_view(transaction, part).await,
             _ => transaction.batch_execute(&part.create).await,
@@ -140,8 +190,12 @@ impl Database {
         created.map_err(|e| self.refused(plan, part, &e))?;
         let note = "INSERT INTO dejima.generated (part, creating, removing) VALUES ($1, $2, $3) ON CONFLICT (part) \
                     DO UPDATE SET creating = excluded.creating, removing = excluded.removing";
-        let noted = transaction.execute(note, &[&part.name, &part.create, &part.remove]).await;
-        noted.map(drop).map_err(|e| self.failed("noting what is declared", &e))
+        let noted = transaction
+            .execute(note, &[&part.name, &part.create, &part.remove])
+            .await;
+        noted
+            .map(drop)
+            .map_err(|e| self.failed("noting what is declared", &e))
     }
 
     fn refused(&self, plan: &Plan, part: &Part, error: &tokio_postgres::Error) -> Error {
@@ -149,22 +203,42 @@ impl Database {
             PartKind::Capture(oid) => s.base.oid == oid,
             _ => part.name.ends_with(&format!(" {}", s.id)),
         };
-        let table = plan.strategies.iter().find(concerns).map_or("?".into(), |s| s.table.to_string());
+        let table = plan
+            .strategies
+            .iter()
+            .find(concerns)
+            .map_or("?".into(), |s| s.table.to_string());
         let cure = match error.code() {
-            Some(&SqlState::LOCK_NOT_AVAILABLE) => "a transaction holds the base table: try again when it has ended",
-            Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST) => "drop what depends on the view and declare again",
+            Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                "a transaction holds the base table: try again when it has ended"
+            }
+            Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST) => {
+                "drop what depends on the view and declare again"
+            }
             Some(&SqlState::DUPLICATE_OBJECT) => "rename the trigger of that name",
             _ => "correct the declaration",
         };
-        Error::BaseTable { peer: self.peer().clone(), table, problem: describe(error), cure: cure.into() }
+        Error::BaseTable {
+            peer: self.peer().clone(),
+            table,
+            problem: describe(error),
+            cure: cure.into(),
+        }
     }
 
     /// A condition must depend on nothing but the row: otherwise rows would enter or leave the Dejima table
     /// without a write that capture could see. PostgreSQL asks the same of the predicate of an index.
-    async fn check_conditions(&self, transaction: &Transaction<'_>, plan: &Plan, kept: &BTreeSet<&str>) -> Result<(), Error> {
+    async fn check_conditions(
+        &self,
+        transaction: &Transaction<'_>,
+        plan: &Plan,
+        kept: &BTreeSet<&str>,
+    ) -> Result<(), Error> {
         let is_new = |s: &&Strategy| !kept.contains(format!("view {}", s.id).as_str());
         for strategy in plan.strategies.iter().filter(is_new) {
-            let Some(condition) = &strategy.condition else { continue };
+            let Some(condition) = &strategy.condition else {
+                continue;
+            };
             // Created under the base table's name, which the condition may use.
             let name = format!("dejima.{}", identifier(&strategy.base.name));
             let sql = format!(
@@ -184,11 +258,17 @@ impl Database {
 }
 
 /// Keeps the grants on the view if its columns allow it.
-async fn replace_view(transaction: &Transaction<'_>, part: &Part) -> Result<(), tokio_postgres::Error> {
+async fn replace_view(
+    transaction: &Transaction<'_>,
+    part: &Part,
+) -> Result<(), tokio_postgres::Error> {
     transaction.batch_execute("SAVEPOINT view").await?;
     match transaction.batch_execute(&part.create).await {
         Err(e) if e.code() == Some(&SqlState::INVALID_TABLE_DEFINITION) => {
-            let again = format!("ROLLBACK TO SAVEPOINT view;\n{};\n{}", part.remove, part.create);
+            let again = format!(
+                "ROLLBACK TO SAVEPOINT view;\n{};\n{}",
+                part.remove, part.create
+            );
             transaction.batch_execute(&again).await
         }
         other => other,

@@ -9,7 +9,9 @@ use crate::strategy::Invalid;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The connection string.
-    #[error("peer \"{peer}\": the database url cannot be read: {why}; write it as \"host=... dbname=... user=dejima\"")]
+    #[error(
+        "peer \"{peer}\": the database url cannot be read: {why}; write it as \"host=... dbname=... user=dejima\""
+    )]
     Url {
         /// The peer.
         peer: PeerName,
@@ -17,7 +19,9 @@ pub enum Error {
         why: String,
     },
     /// No session.
-    #[error("peer \"{peer}\": no session with the database at {place}: {why}; see that it runs and lets role \"dejima\" in (pg_hba.conf)")]
+    #[error(
+        "peer \"{peer}\": no session with the database at {place}: {why}; see that it runs and lets role \"dejima\" in (pg_hba.conf)"
+    )]
     Unreachable {
         /// The peer.
         peer: PeerName,
@@ -27,7 +31,9 @@ pub enum Error {
         why: String,
     },
     /// Another role than `dejima`, or a superuser.
-    #[error("peer \"{peer}\": logged in to {place} as role \"{role}\"; log in as role \"dejima\" (user=dejima in the url), which must not be a superuser")]
+    #[error(
+        "peer \"{peer}\": logged in to {place} as role \"{role}\"; log in as role \"dejima\" (user=dejima in the url), which must not be a superuser"
+    )]
     WrongRole {
         /// The peer.
         peer: PeerName,
@@ -37,7 +43,9 @@ pub enum Error {
         role: String,
     },
     /// The server cannot prepare transactions.
-    #[error("peer \"{peer}\": the server at {place} has max_prepared_transactions = 0; run as superuser: ALTER SYSTEM SET max_prepared_transactions = 100, and restart the server")]
+    #[error(
+        "peer \"{peer}\": the server at {place} has max_prepared_transactions = 0; run as superuser: ALTER SYSTEM SET max_prepared_transactions = 100, and restart the server"
+    )]
     NoPreparedTransactions {
         /// The peer.
         peer: PeerName,
@@ -45,7 +53,9 @@ pub enum Error {
         place: String,
     },
     /// plsh is not in the database.
-    #[error("peer \"{peer}\": the database at {place} has no plsh; install the package on its server (Debian: postgresql-15-plsh), then install Dejima into the database as superuser")]
+    #[error(
+        "peer \"{peer}\": the database at {place} has no plsh; install the package on its server (Debian: postgresql-15-plsh), then install Dejima into the database as superuser"
+    )]
     NoPlsh {
         /// The peer.
         peer: PeerName,
@@ -53,7 +63,9 @@ pub enum Error {
         place: String,
     },
     /// Nothing is installed.
-    #[error("peer \"{peer}\": Dejima is not installed in the database at {place}; install it as superuser (sql/README.md)")]
+    #[error(
+        "peer \"{peer}\": Dejima is not installed in the database at {place}; install it as superuser (sql/README.md)"
+    )]
     NotInstalled {
         /// The peer.
         peer: PeerName,
@@ -61,7 +73,9 @@ pub enum Error {
         place: String,
     },
     /// Another peer's database.
-    #[error("peer \"{peer}\": the database at {place} belongs to peer \"{owner}\"; correct the url or the peer's name")]
+    #[error(
+        "peer \"{peer}\": the database at {place} belongs to peer \"{owner}\"; correct the url or the peer's name"
+    )]
     OtherPeer {
         /// The peer.
         peer: PeerName,
@@ -81,7 +95,9 @@ pub enum Error {
         version: i32,
     },
     /// The helper that plsh starts.
-    #[error("peer \"{peer}\": the helper {helper} {finding}; correct its mode and those of the folders above it, or install again with another path")]
+    #[error(
+        "peer \"{peer}\": the helper {helper} {finding}; correct its mode and those of the folders above it, or install again with another path"
+    )]
     Helper {
         /// The peer.
         peer: PeerName,
@@ -132,23 +148,42 @@ pub enum Error {
 
 impl Error {
     pub(super) fn url(peer: &PeerName, error: &tokio_postgres::Error) -> Self {
-        Self::Url { peer: peer.clone(), why: describe(error) }
+        Self::Url {
+            peer: peer.clone(),
+            why: describe(error),
+        }
     }
 
-    pub(super) fn unreachable(peer: &PeerName, place: &str, error: &deadpool_postgres::PoolError) -> Self {
+    pub(super) fn unreachable(
+        peer: &PeerName,
+        place: &str,
+        error: &deadpool_postgres::PoolError,
+    ) -> Self {
         let why = match error {
             deadpool_postgres::PoolError::Backend(error) => describe(error),
             other => other.to_string(),
         };
-        Self::Unreachable { peer: peer.clone(), place: place.to_owned(), why }
+        Self::Unreachable {
+            peer: peer.clone(),
+            place: place.to_owned(),
+            why,
+        }
     }
 }
 
 /// An error of PostgreSQL with its hint, or of the connection with its cause. For the operator: it may quote rows.
 pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
-        let more = [db.detail(), db.hint()].into_iter().flatten().map(|text| format!(" {text}"));
-        return format!("{} (SQLSTATE {}){}", db.message(), db.code().code(), more.collect::<String>());
+        let more = [db.detail(), db.hint()]
+            .into_iter()
+            .flatten()
+            .map(|text| format!(" {text}"));
+        return format!(
+            "{} (SQLSTATE {}){}",
+            db.message(),
+            db.code().code(),
+            more.collect::<String>()
+        );
     }
     match error.source() {
         Some(source) => format!("{error}: {source}"),

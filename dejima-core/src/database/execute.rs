@@ -35,16 +35,26 @@ impl Database {
         match tokio::spawn(async move { database.carry_out(request).await }).await {
             Ok(answer) => answer,
             // Nobody aborts the task, so it panicked, or the runtime is going down.
-            Err(e) => e.try_into_panic().map_or(None, |panic| resume_unwind(panic)),
+            Err(e) => e
+                .try_into_panic()
+                .map_or(None, |panic| resume_unwind(panic)),
         }
     }
 
     async fn carry_out(&self, request: Request) -> Option<Answer> {
         Some(match request {
             Request::Apply { gid, puts } => self.apply(gid, puts).await,
-            Request::Prepare { gid, parent, children } => self.prepare(gid, parent, children).await,
+            Request::Prepare {
+                gid,
+                parent,
+                children,
+            } => self.prepare(gid, parent, children).await,
             Request::Rollback { gid } => self.roll_back(gid).await,
-            Request::Finish { gid, parent, decision } => self.finish(gid, &parent, decision).await,
+            Request::Finish {
+                gid,
+                parent,
+                decision,
+            } => self.finish(gid, &parent, decision).await,
             Request::Outcomes { gids } => self.outcomes(gids).await,
             Request::Forget { gids } => return self.forget(&gids).await,
             Request::Recover => self.recover().await,
@@ -58,11 +68,24 @@ impl Database {
             Some(session) => session,
             None => match self.inner.transactions.get().await {
                 Ok(client) => Session::new(client),
-                Err(e) => return Answer::Refused { refusal: self.no_session(&e), gid },
+                Err(e) => {
+                    return Answer::Refused {
+                        refusal: self.no_session(&e),
+                        gid,
+                    };
+                }
             },
         };
-        let begin = if is_new { self.begin(&gid) } else { String::new() };
-        match put(&session, &begin, &puts).await.map_err(|e| self.refusal(&gid, &e)).and_then(captured(self.peer())) {
+        let begin = if is_new {
+            self.begin(&gid)
+        } else {
+            String::new()
+        };
+        match put(&session, &begin, &puts)
+            .await
+            .map_err(|e| self.refusal(&gid, &e))
+            .and_then(captured(self.peer()))
+        {
             Ok(captured) => {
                 self.inner.open.lock().await.insert(gid.clone(), session);
                 Answer::Applied { gid, captured }
@@ -76,7 +99,10 @@ impl Database {
 
     async fn prepare(&self, gid: Gid, parent: PeerName, children: Vec<PeerName>) -> Answer {
         let Some(session) = self.inner.open.lock().await.remove(&gid) else {
-            return Answer::Refused { refusal: refuse::not_open(self.peer()), gid };
+            return Answer::Refused {
+                refusal: refuse::not_open(self.peer()),
+                gid,
+            };
         };
         let name = self.prepared_name(&parent, &gid);
         match prepare(&session, &gid, &children, &name).await {
@@ -108,15 +134,24 @@ impl Database {
             Decision::Commit => "COMMIT",
             Decision::Abort => "ROLLBACK",
         };
-        match self.finish_prepared(verb, &self.prepared_name(parent, &gid)).await {
+        match self
+            .finish_prepared(verb, &self.prepared_name(parent, &gid))
+            .await
+        {
             Ok(()) => Answer::Finished { gid },
-            Err(why) => Answer::Failed { gids: vec![gid], why },
+            Err(why) => Answer::Failed {
+                gids: vec![gid],
+                why,
+            },
         }
     }
 
     async fn finish_prepared(&self, verb: &str, name: &str) -> Result<(), String> {
         let client = self.inner.control.get().await.map_err(|e| e.to_string())?;
-        match client.batch_execute(&format!("{verb} PREPARED '{name}'")).await {
+        match client
+            .batch_execute(&format!("{verb} PREPARED '{name}'"))
+            .await
+        {
             // No such prepared transaction: it is finished already.
             Err(e) if e.code() != Some(&SqlState::UNDEFINED_OBJECT) => Err(describe(&e)),
             _ => Ok(()),
@@ -130,7 +165,10 @@ impl Database {
         let database = self.clone();
         tokio::spawn(async move {
             while let Err(why) = database.roll_back_when_idle(&name).await {
-                warn!(prepared = name, why, "a transaction that may be prepared could not be rolled back yet");
+                warn!(
+                    prepared = name,
+                    why, "a transaction that may be prepared could not be rolled back yet"
+                );
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         });
@@ -140,7 +178,10 @@ impl Database {
         let client = self.inner.control.get().await.map_err(|e| e.to_string())?;
         let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'dejima' AND state = 'active' \
                    AND starts_with(query, 'PREPARE TRANSACTION ''' || $1))";
-        let row = client.query_one(sql, &[&name]).await.map_err(|e| describe(&e))?;
+        let row = client
+            .query_one(sql, &[&name])
+            .await
+            .map_err(|e| describe(&e))?;
         if row.get(0) {
             return Err("its session is still preparing it".into());
         }
@@ -171,7 +212,9 @@ impl Database {
     fn no_session(&self, error: &PoolError) -> Refusal {
         match error {
             PoolError::Backend(e) if e.as_db_error().is_none() => refuse::refusal(self.peer(), e),
-            PoolError::Backend(e) if e.code() != Some(&SqlState::TOO_MANY_CONNECTIONS) => refuse::refusal(self.peer(), e),
+            PoolError::Backend(e) if e.code() != Some(&SqlState::TOO_MANY_CONNECTIONS) => {
+                refuse::refusal(self.peer(), e)
+            }
             _ => refuse::exhausted(self.peer(), self.inner.options.pool),
         }
     }
@@ -180,7 +223,10 @@ impl Database {
 /// Puts and takes the log, in one round trip if the puts fit into one call.
 async fn put(session: &Session, begin: &str, puts: &[Put]) -> Result<Vec<Row>, Error> {
     let client = session.client();
-    let (put, take) = (client.prepare_cached(PUT).await?, client.prepare_cached(TAKE_LOG).await?);
+    let (put, take) = (
+        client.prepare_cached(PUT).await?,
+        client.prepare_cached(TAKE_LOG).await?,
+    );
     let mut calls = calls(puts);
     let last = calls.pop().unwrap_or_else(|| "[]".into());
     let mut begin = begin;
@@ -193,14 +239,18 @@ async fn put(session: &Session, begin: &str, puts: &[Put]) -> Result<Vec<Row>, E
     }
     // Polled in this order, so sent in this order, before the first answer is there.
     let values: [&(dyn ToSql + Sync); 1] = [&last];
-    let (begun, done, taken) =
-        tokio::join!(biased; session.run(begin), client.execute(&put, &values), client.query(&take, &[]));
+    let (begun, done, taken) = tokio::join!(biased; session.run(begin), client.execute(&put, &values), client.query(&take, &[]));
     begun?;
     done?;
     taken
 }
 
-async fn prepare(session: &Session, gid: &Gid, children: &[PeerName], name: &str) -> Result<(), Error> {
+async fn prepare(
+    session: &Session,
+    gid: &Gid,
+    children: &[PeerName],
+    name: &str,
+) -> Result<(), Error> {
     let client = session.client();
     let sql = format!("PREPARE TRANSACTION '{name}'");
     if children.is_empty() {
@@ -211,7 +261,8 @@ async fn prepare(session: &Session, gid: &Gid, children: &[PeerName], name: &str
     let gid = gid.as_str();
     let values: [&(dyn ToSql + Sync); 2] = [&gid, &children];
     // If the first fails, PREPARE rolls back, and says so in its command tag only: the first error counts.
-    let (noted, prepared) = tokio::join!(biased; client.execute(&note, &values), client.batch_execute(&sql));
+    let (noted, prepared) =
+        tokio::join!(biased; client.execute(&note, &values), client.batch_execute(&sql));
     noted?;
     prepared
 }
@@ -230,7 +281,13 @@ fn calls(puts: &[Put]) -> Vec<String> {
                 close(&mut call, &mut is_open);
                 calls.push(std::mem::take(&mut call) + "]");
             }
-            let before = if is_open { "," } else if call.is_empty() { "[" } else { "," };
+            let before = if is_open {
+                ","
+            } else if call.is_empty() {
+                "["
+            } else {
+                ","
+            };
             call += before;
             if !is_open {
                 call += &head;
@@ -292,10 +349,19 @@ mod tests {
 
     #[test]
     fn puts_are_cut_between_rows_and_keep_their_order() {
-        let row = |text: &str| PutRow::Insert { new: BTreeMap::from([("a".to_owned(), Some(Arc::from(text)))]) };
-        let put = |table: &str, rows| Put { table: TableName::new(table).expect("a name"), rows };
+        let row = |text: &str| PutRow::Insert {
+            new: BTreeMap::from([("a".to_owned(), Some(Arc::from(text)))]),
+        };
+        let put = |table: &str, rows| Put {
+            table: TableName::new(table).expect("a name"),
+            rows,
+        };
         let large = "x".repeat(PUT_BYTES_MAX - 100);
-        let texts = calls(&[put("A", vec![row("1"), row(&large)]), put("B \"", vec![row("2"), row("3")]), put("C", vec![])]);
+        let texts = calls(&[
+            put("A", vec![row("1"), row(&large)]),
+            put("B \"", vec![row("2"), row("3")]),
+            put("C", vec![]),
+        ]);
         let small: Vec<_> = texts.iter().map(|t| t.replace(&large, "L")).collect();
         let insert = |v: &str| format!(r#"{{"op":"insert","new":{{"a":"{v}"}}}}"#);
         let (one, many, two, three) = (insert("1"), insert("L"), insert("2"), insert("3"));

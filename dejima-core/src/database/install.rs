@@ -32,7 +32,8 @@ pub struct Installation {
 /// Installs, or installs again, in one transaction. `superuser_url` is a connection string for a superuser.
 pub async fn install(superuser_url: &str, installation: &Installation) -> Result<(), Error> {
     let peer = &installation.peer;
-    let mut config: tokio_postgres::Config = superuser_url.parse().map_err(|e| Error::url(peer, &e))?;
+    let mut config: tokio_postgres::Config =
+        superuser_url.parse().map_err(|e| Error::url(peer, &e))?;
     config.application_name("dejima install");
     let connected = config.connect(NoTls).await;
     let (client, connection) = connected.map_err(|e| Error::Unreachable {
@@ -45,7 +46,10 @@ pub async fn install(superuser_url: &str, installation: &Installation) -> Result
     drop(client);
     // The connection ends with its client; that it ended badly after the work is of no interest.
     let _ = io.await;
-    done.map_err(|e| Error::Install { peer: peer.clone(), why: describe(&e) })
+    done.map_err(|e| Error::Install {
+        peer: peer.clone(),
+        why: describe(&e),
+    })
 }
 
 /// The SQL of an installation, for psql (`psql -v ON_ERROR_STOP=1 -f`).
@@ -55,7 +59,8 @@ pub fn install_sql(installation: &Installation) -> String {
         ("dejima.helper", installation.helper.display().to_string()),
         ("dejima.callback", installation.callback.clone()),
     ];
-    let settings = settings.map(|(name, value)| format!("SET LOCAL {name} = {};\n", literal(&value)));
+    let settings =
+        settings.map(|(name, value)| format!("SET LOCAL {name} = {};\n", literal(&value)));
     format!(
         "BEGIN;\nSET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL client_min_messages = warning;\n{}\n{}\nCOMMIT;\n",
         settings.concat(),

@@ -82,8 +82,17 @@ impl Database {
         let extra = config.get_options().unwrap_or_default();
         config.options(format!("{extra} -c synchronous_commit=off"));
         let control = pool(&config, CONTROL_SESSIONS, wait.max(Duration::from_secs(5)));
-        let inner = Inner { place, application, transactions, control, open: Mutex::default(), options };
-        let database = Self { inner: Arc::new(inner) };
+        let inner = Inner {
+            place,
+            application,
+            transactions,
+            control,
+            open: Mutex::default(),
+            options,
+        };
+        let database = Self {
+            inner: Arc::new(inner),
+        };
         database.check().await?;
         Ok(database)
     }
@@ -97,7 +106,10 @@ impl Database {
     pub async fn next_incarnation(&self) -> Result<u64, Error> {
         let client = self.client().await?;
         let sql = "UPDATE dejima.peer SET incarnation = incarnation + 1 RETURNING incarnation";
-        let row = client.query_one(sql, &[]).await.map_err(|e| self.failed("counting the start", &e))?;
+        let row = client
+            .query_one(sql, &[])
+            .await
+            .map_err(|e| self.failed("counting the start", &e))?;
         Ok(row.get::<_, i64>(0).unsigned_abs())
     }
 
@@ -105,9 +117,17 @@ impl Database {
     /// its peer tells it again.
     pub async fn load_facts(&self) -> Result<Vec<Fact>, Error> {
         let client = self.client().await?;
-        let rows = client.query("SELECT fact::text FROM dejima.fact ORDER BY peer, dejima_table", &[]).await;
+        let rows = client
+            .query(
+                "SELECT fact::text FROM dejima.fact ORDER BY peer, dejima_table",
+                &[],
+            )
+            .await;
         let rows = rows.map_err(|e| self.failed("reading what is known of other peers", &e))?;
-        Ok(rows.iter().filter_map(|row| serde_json::from_str(row.get(0)).ok()).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| serde_json::from_str(row.get(0)).ok())
+            .collect())
     }
 
     /// Saves what is known of other peers, one fact for each peer and Dejima table.
@@ -118,7 +138,9 @@ impl Database {
                    SELECT DISTINCT ON (1, 2) f->>'peer', f->>'table', f FROM jsonb_array_elements($1::text::jsonb) AS f \
                    ON CONFLICT (peer, dejima_table) DO UPDATE SET fact = excluded.fact WHERE fact.fact <> excluded.fact";
         let saved = client.execute(sql, &[&facts]).await;
-        saved.map(drop).map_err(|e| self.failed("saving what is known of other peers", &e))
+        saved
+            .map(drop)
+            .map_err(|e| self.failed("saving what is known of other peers", &e))
     }
 
     fn peer(&self) -> &PeerName {
@@ -131,17 +153,23 @@ impl Database {
     }
 
     fn failed(&self, doing: &'static str, error: &tokio_postgres::Error) -> Error {
-        Error::Failed { peer: self.peer().clone(), doing, why: error::describe(error) }
+        Error::Failed {
+            peer: self.peer().clone(),
+            doing,
+            why: error::describe(error),
+        }
     }
 
     async fn check(&self) -> Result<(), Error> {
         let client = self.client().await?;
         let sql = "SELECT session_user::text, rolsuper, current_setting('max_prepared_transactions')::integer, \
                      EXISTS (SELECT FROM pg_extension WHERE extname = 'plsh'), \
-                     EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('dejima.peer') AND has_schema_privilege('dejima', 'USAGE')), \
-                     current_database()::text \
+                     to_regclass('dejima.peer') IS NOT NULL \
                    FROM pg_roles WHERE rolname = session_user";
-        let row = client.query_one(sql, &[]).await.map_err(|e| self.failed("checking the database", &e))?;
+        let row = client
+            .query_one(sql, &[])
+            .await
+            .map_err(|e| self.failed("checking the database", &e))?;
         let (peer, place) = (self.peer().clone(), self.place());
         let role: String = row.get(0);
         if role != "dejima" || row.get(1) {
@@ -160,7 +188,9 @@ impl Database {
     }
 
     async fn check_installation(&self, client: &deadpool_postgres::Object) -> Result<(), Error> {
-        let read = client.query_one("SELECT name, version, helper FROM dejima.peer", &[]).await;
+        let read = client
+            .query_one("SELECT name, version, helper FROM dejima.peer", &[])
+            .await;
         let row = read.map_err(|e| self.failed("reading whose database this is", &e))?;
         let (peer, place) = (self.peer().clone(), self.place());
         let (owner, version): (String, i32) = (row.get(0), row.get(1));
@@ -168,12 +198,20 @@ impl Database {
             return Err(Error::OtherPeer { peer, place, owner });
         }
         if version != VERSION {
-            return Err(Error::OtherVersion { peer, place, version });
+            return Err(Error::OtherVersion {
+                peer,
+                place,
+                version,
+            });
         }
         let verified = client.query_one("SELECT dejima.verify_helper()", &[]).await;
         let verified = verified.map_err(|e| self.failed("looking for the helper", &e))?;
         match verified.get::<_, Option<String>>(0) {
-            Some(finding) => Err(Error::Helper { peer, helper: row.get(2), finding }),
+            Some(finding) => Err(Error::Helper {
+                peer,
+                helper: row.get(2),
+                finding,
+            }),
             None => Ok(()),
         }
     }
@@ -181,7 +219,9 @@ impl Database {
 
 fn pool(config: &Config, size: usize, wait: Duration) -> Pool {
     // Fast is safe here: a session whose transaction may be open never goes back (see `Session`).
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
     Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
         .max_size(size.max(1))
         .wait_timeout(Some(wait))
@@ -204,7 +244,14 @@ fn place(config: &Config) -> String {
     };
     let hosts: Vec<_> = config.get_hosts().iter().map(host).collect();
     let ports: Vec<_> = config.get_ports().iter().map(u16::to_string).collect();
-    let ports = if ports.is_empty() { "5432".to_owned() } else { ports.join(",") };
-    let name = config.get_dbname().or(config.get_user()).unwrap_or_default();
+    let ports = if ports.is_empty() {
+        "5432".to_owned()
+    } else {
+        ports.join(",")
+    };
+    let name = config
+        .get_dbname()
+        .or(config.get_user())
+        .unwrap_or_default();
     format!("host={} port={ports} dbname={name}", hosts.join(","))
 }

@@ -37,35 +37,60 @@ impl Database {
     /// The locks first; then, in a statement with a newer snapshot, the decision rows (invariant 2). One round trip.
     async fn ask_outcomes(&self, gids: &[Gid]) -> Result<Vec<(Gid, Outcome)>, String> {
         let client = self.inner.control.get().await.map_err(|e| e.to_string())?;
-        let locks = client.prepare_cached(LOCKS).await.map_err(|e| describe(&e))?;
-        let decisions = client.prepare_cached(DECISIONS).await.map_err(|e| describe(&e))?;
+        let locks = client
+            .prepare_cached(LOCKS)
+            .await
+            .map_err(|e| describe(&e))?;
+        let decisions = client
+            .prepare_cached(DECISIONS)
+            .await
+            .map_err(|e| describe(&e))?;
         let names: Vec<_> = gids.iter().map(Gid::as_str).collect();
         let values: [&(dyn ToSql + Sync); 1] = [&names];
         let (locks, decided) =
             tokio::join!(biased; client.query(&locks, &values), client.query(&decisions, &values));
-        let (locks, decided) = (locks.map_err(|e| describe(&e))?, decided.map_err(|e| describe(&e))?);
+        let (locks, decided) = (
+            locks.map_err(|e| describe(&e))?,
+            decided.map_err(|e| describe(&e))?,
+        );
         let decided: HashSet<&str> = decided.iter().map(|row| row.get(0)).collect();
-        let free: HashSet<&str> = locks.iter().filter(|row| row.get(1)).map(|row| row.get(0)).collect();
-        let outcome = |gid: &Gid| match (decided.contains(gid.as_str()), free.contains(gid.as_str())) {
-            (true, _) => Outcome::Committed,
-            (false, true) => Outcome::Aborted,
-            (false, false) => Outcome::Pending,
-        };
+        let free: HashSet<&str> = locks
+            .iter()
+            .filter(|row| row.get(1))
+            .map(|row| row.get(0))
+            .collect();
+        let outcome =
+            |gid: &Gid| match (decided.contains(gid.as_str()), free.contains(gid.as_str())) {
+                (true, _) => Outcome::Committed,
+                (false, true) => Outcome::Aborted,
+                (false, false) => Outcome::Pending,
+            };
         Ok(gids.iter().map(|gid| (gid.clone(), outcome(gid))).collect())
     }
 
     pub(super) async fn forget(&self, gids: &[Gid]) -> Option<Answer> {
         let names: Vec<_> = gids.iter().map(Gid::as_str).collect();
         if let Err(why) = self.delete_rows(&names).await {
-            warn!(why, ?gids, "finished transactions could not be forgotten; the next start finds them again");
+            warn!(
+                why,
+                ?gids,
+                "finished transactions could not be forgotten; the next start finds them again"
+            );
         }
         None
     }
 
     async fn delete_rows(&self, names: &[&str]) -> Result<(), String> {
         let client = self.inner.control.get().await.map_err(|e| e.to_string())?;
-        let forget = client.prepare_cached(FORGET).await.map_err(|e| describe(&e))?;
-        client.execute(&forget, &[&names]).await.map(drop).map_err(|e| describe(&e))
+        let forget = client
+            .prepare_cached(FORGET)
+            .await
+            .map_err(|e| describe(&e))?;
+        client
+            .execute(&forget, &[&names])
+            .await
+            .map(drop)
+            .map_err(|e| describe(&e))
     }
 
     pub(super) async fn recover(&self) -> Answer {
@@ -79,7 +104,10 @@ impl Database {
         let client = self.inner.control.get().await.map_err(|e| e.to_string())?;
         let failed = |e: Error| describe(&e);
         let former = format!("dejima:{}:", self.peer());
-        let ended = client.query_one(END_FORMER_SESSIONS, &[&former, &self.inner.application]).await.map_err(failed)?;
+        let ended = client
+            .query_one(END_FORMER_SESSIONS, &[&former, &self.inner.application])
+            .await
+            .map_err(failed)?;
         if ended.get::<_, Option<bool>>(0) == Some(false) {
             return Err("a session of the process before does not end".into());
         }
@@ -89,7 +117,10 @@ impl Database {
         let finished = client.query(FINISHED, &[]).await.map_err(failed)?;
         Ok(Recovered {
             decided: decided.iter().filter_map(gid_and_peers).collect(),
-            prepared: prepared.iter().filter_map(|row| gid_and_parent(row.get(0), &former)).collect(),
+            prepared: prepared
+                .iter()
+                .filter_map(|row| gid_and_parent(row.get(0), &former))
+                .collect(),
             finished: finished.iter().filter_map(gid_and_peers).collect(),
         })
     }
@@ -97,10 +128,16 @@ impl Database {
 
 fn gid_and_peers(row: &Row) -> Option<(Gid, Vec<PeerName>)> {
     let (gid, peers): (&str, Vec<&str>) = (row.get(0), row.get(1));
-    let peers = peers.iter().map(|peer| PeerName::new(peer)).collect::<Result<_, _>>();
+    let peers = peers
+        .iter()
+        .map(|peer| PeerName::new(peer))
+        .collect::<Result<_, _>>();
     let read = Gid::new(gid).ok().zip(peers.ok());
     if read.is_none() {
-        warn!(gid, "a row about a transaction cannot be read and is left alone");
+        warn!(
+            gid,
+            "a row about a transaction cannot be read and is left alone"
+        );
     }
     read
 }
@@ -112,7 +149,10 @@ fn gid_and_parent(name: &str, former: &str) -> Option<(Gid, PeerName)> {
         Some((Gid::new(gid).ok()?, PeerName::new(parent).ok()?))
     });
     if read.is_none() {
-        warn!(prepared = name, "the name of a prepared transaction cannot be read; it is left alone");
+        warn!(
+            prepared = name,
+            "the name of a prepared transaction cannot be read; it is left alone"
+        );
     }
     read
 }

@@ -17,7 +17,9 @@ pub(super) fn refusal(peer: &PeerName, error: &Error) -> Refusal {
             peer,
             sqlstate::CONNECTION_FAILURE,
             format!("peer \"{peer}\" has lost its database"),
-            format!("The session of peer \"{peer}\" with its database ended; its part of the transaction is rolled back."),
+            format!(
+                "The session of peer \"{peer}\" with its database ended; its part of the transaction is rolled back."
+            ),
             "Try the transaction again.",
         );
     };
@@ -31,7 +33,9 @@ pub(super) fn refusal(peer: &PeerName, error: &Error) -> Refusal {
             format!("Said by a trigger or function at peer \"{peer}\"."),
             "See what that peer asks for; the same change will be refused again.",
         ),
-        &SqlState::LOCK_NOT_AVAILABLE | &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE => conflict(peer, db),
+        &SqlState::LOCK_NOT_AVAILABLE
+        | &SqlState::T_R_DEADLOCK_DETECTED
+        | &SqlState::T_R_SERIALIZATION_FAILURE => conflict(peer, db),
         code if code.code().starts_with("23") => constraint(peer, db),
         _ => other(peer, db),
     }
@@ -60,17 +64,33 @@ pub(super) fn not_open(peer: &PeerName) -> Refusal {
 }
 
 fn refuse(peer: &PeerName, sqlstate: &str, message: String, detail: String, hint: &str) -> Refusal {
-    Refusal { peer: peer.clone(), sqlstate: sqlstate.to_owned(), message, detail, hint: hint.to_owned() }
+    Refusal {
+        peer: peer.clone(),
+        sqlstate: sqlstate.to_owned(),
+        message,
+        detail,
+        hint: hint.to_owned(),
+    }
 }
 
 fn ours(peer: &PeerName, db: &DbError) -> Refusal {
-    let detail = db.detail().map_or_else(|| format!("Refused by peer \"{peer}\"."), str::to_owned);
-    refuse(peer, db.code().code(), db.message().to_owned(), detail, db.hint().unwrap_or_default())
+    let detail = db
+        .detail()
+        .map_or_else(|| format!("Refused by peer \"{peer}\"."), str::to_owned);
+    refuse(
+        peer,
+        db.code().code(),
+        db.message().to_owned(),
+        detail,
+        db.hint().unwrap_or_default(),
+    )
 }
 
 fn conflict(peer: &PeerName, db: &DbError) -> Refusal {
     let why = match db.code() {
-        &SqlState::LOCK_NOT_AVAILABLE => "another transaction there holds a row or table that this one needs",
+        &SqlState::LOCK_NOT_AVAILABLE => {
+            "another transaction there holds a row or table that this one needs"
+        }
         &SqlState::T_R_DEADLOCK_DETECTED => "two transactions there waited for each other",
         _ => "another transaction there changed the same data",
     };
@@ -84,7 +104,10 @@ fn conflict(peer: &PeerName, db: &DbError) -> Refusal {
 }
 
 fn constraint(peer: &PeerName, db: &DbError) -> Refusal {
-    let table = db.table().map_or_else(|| "a table".to_owned(), |table| format!("table \"{table}\""));
+    let table = db.table().map_or_else(
+        || "a table".to_owned(),
+        |table| format!("table \"{table}\""),
+    );
     let what = match (db.constraint(), db.column()) {
         (Some(constraint), _) => format!("constraint \"{constraint}\""),
         (None, Some(column)) => format!("NOT NULL of column \"{column}\""),
@@ -100,13 +123,23 @@ fn constraint(peer: &PeerName, db: &DbError) -> Refusal {
 }
 
 fn other(peer: &PeerName, db: &DbError) -> Refusal {
-    let named = [("table", db.table()), ("column", db.column()), ("type", db.datatype())];
-    let named: String = named.iter().filter_map(|(what, name)| Some(format!(", {what} \"{}\"", (*name)?))).collect();
+    let named = [
+        ("table", db.table()),
+        ("column", db.column()),
+        ("type", db.datatype()),
+    ];
+    let named: String = named
+        .iter()
+        .filter_map(|(what, name)| Some(format!(", {what} \"{}\"", (*name)?)))
+        .collect();
     refuse(
         peer,
         db.code().code(),
         format!("peer \"{peer}\" cannot take the change"),
-        format!("The database of peer \"{peer}\" answered with SQLSTATE {}{named}.", db.code().code()),
+        format!(
+            "The database of peer \"{peer}\" answered with SQLSTATE {}{named}.",
+            db.code().code()
+        ),
         "The log of that peer has the whole message.",
     )
 }

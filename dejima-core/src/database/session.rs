@@ -10,11 +10,15 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(client: Object) -> Self {
-        Self { client: Some(client) }
+        Self {
+            client: Some(client),
+        }
     }
 
     pub(super) fn client(&self) -> &Client {
-        self.client.as_ref().expect("only `release` takes the client, and it takes the session too")
+        self.client
+            .as_ref()
+            .expect("only `release` takes the client, and it takes the session too")
     }
 
     /// Ends the transaction, whatever its state, and gives the session back.

@@ -57,7 +57,8 @@ impl BaseTable {
     /// The unique index on exactly these columns, in any order.
     pub fn unique_key(&self, columns: &[&str]) -> Option<&UniqueKey> {
         let fits = |key: &&UniqueKey| {
-            key.columns.len() == columns.len() && key.columns.iter().all(|c| columns.contains(&c.as_str()))
+            key.columns.len() == columns.len()
+                && key.columns.iter().all(|c| columns.contains(&c.as_str()))
         };
         let mut fitting: Vec<_> = self.unique_keys.iter().filter(fits).collect();
         fitting.sort_by_key(|key| key.deferrable);
@@ -69,6 +70,7 @@ impl UniqueKey {
     /// The operator that compares a column.
     pub(super) fn operator(&self, column: &str) -> &str {
         let at = self.columns.iter().position(|c| c == column);
-        at.and_then(|at| self.operators.get(at)).map_or("OPERATOR(pg_catalog.=)", String::as_str)
+        at.and_then(|at| self.operators.get(at))
+            .map_or("OPERATOR(pg_catalog.=)", String::as_str)
     }
 }

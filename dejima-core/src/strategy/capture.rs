@@ -7,8 +7,16 @@ use super::{BaseTable, PINNED, Strategy, identifier, literal};
 
 /// Creates the functions and triggers for one base table and all Dejima tables over it.
 pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let inserted = log(&one_sided("dejima_new", base, strategies), "NULL, d.\"dejima row\"", "d.\"dejima row\" IS NOT NULL");
-    let deleted = log(&one_sided("dejima_old", base, strategies), "d.\"dejima row\", NULL", "d.\"dejima row\" IS NOT NULL");
+    let inserted = log(
+        &one_sided("dejima_new", base, strategies),
+        "NULL, d.\"dejima row\"",
+        "d.\"dejima row\" IS NOT NULL",
+    );
+    let deleted = log(
+        &one_sided("dejima_old", base, strategies),
+        "d.\"dejima row\", NULL",
+        "d.\"dejima row\" IS NOT NULL",
+    );
     let updated = log(
         &two_sided(base, strategies),
         "d.\"dejima old\", d.\"dejima new\"",
@@ -17,12 +25,34 @@ pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
     let truncated = format!(
         "PERFORM dejima.check_truncate({});\n{}",
         literal(&base.sql_name()),
-        log(&one_sided(&base.sql_name(), base, strategies), "d.\"dejima row\", NULL", "d.\"dejima row\" IS NOT NULL"),
+        log(
+            &one_sided(&base.sql_name(), base, strategies),
+            "d.\"dejima row\", NULL",
+            "d.\"dejima row\" IS NOT NULL"
+        ),
     );
     [
-        trigger(base, "insert", "AFTER INSERT", "REFERENCING NEW TABLE AS dejima_new", &inserted),
-        trigger(base, "update", "AFTER UPDATE", "REFERENCING OLD TABLE AS dejima_old NEW TABLE AS dejima_new", &updated),
-        trigger(base, "delete", "AFTER DELETE", "REFERENCING OLD TABLE AS dejima_old", &deleted),
+        trigger(
+            base,
+            "insert",
+            "AFTER INSERT",
+            "REFERENCING NEW TABLE AS dejima_new",
+            &inserted,
+        ),
+        trigger(
+            base,
+            "update",
+            "AFTER UPDATE",
+            "REFERENCING OLD TABLE AS dejima_old NEW TABLE AS dejima_new",
+            &updated,
+        ),
+        trigger(
+            base,
+            "delete",
+            "AFTER DELETE",
+            "REFERENCING OLD TABLE AS dejima_old",
+            &deleted,
+        ),
         trigger(base, "truncate", "BEFORE TRUNCATE", "", &truncated),
     ]
     .join(";\n\n")
@@ -39,7 +69,13 @@ fn function(oid: u32, event: &str) -> String {
     format!("dejima.capture_{oid}_{event}")
 }
 
-fn trigger(base: &BaseTable, event: &str, when: &str, referencing: &str, statements: &str) -> String {
+fn trigger(
+    base: &BaseTable,
+    event: &str,
+    when: &str,
+    referencing: &str,
+    statements: &str,
+) -> String {
     let function = function(base.oid, event);
     // A plan made for one changed row must do for ten thousand: pairing old and new rows hashes, always, also
     // when a put function with other settings makes the change.
@@ -66,7 +102,10 @@ fn log(source: &str, images: &str, changed: &str) -> String {
 
 /// For each changed row and each Dejima table the row as the Dejima table shows it, or NULL.
 fn one_sided(from: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let values: Vec<_> = strategies.iter().map(|s| format!("({}, r.{})", literal(s.table.as_str()), image_name(s))).collect();
+    let values: Vec<_> = strategies
+        .iter()
+        .map(|s| format!("({}, r.{})", literal(s.table.as_str()), image_name(s)))
+        .collect();
     format!(
         "(SELECT {}\n  FROM {from} AS {}) AS r,\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima row\")",
         images(strategies),
@@ -80,7 +119,13 @@ fn one_sided(from: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
 fn two_sided(base: &BaseTable, strategies: &[&Strategy]) -> String {
     let values: Vec<_> = strategies
         .iter()
-        .map(|s| format!("({}, o.{1}, n.{1})", literal(s.table.as_str()), image_name(s)))
+        .map(|s| {
+            format!(
+                "({}, o.{1}, n.{1})",
+                literal(s.table.as_str()),
+                image_name(s)
+            )
+        })
         .collect();
     let side = |from: &str, alias: &str| {
         format!(
@@ -100,14 +145,26 @@ fn two_sided(base: &BaseTable, strategies: &[&Strategy]) -> String {
 /// Each value as text under the pinned settings, compared byte by byte.
 fn images(strategies: &[&Strategy]) -> String {
     let image = |s: &&Strategy| {
-        let cells: Vec<_> = s.columns.iter().map(|c| format!("{}::text COLLATE \"C\"", identifier(&c.name))).collect();
+        let cells: Vec<_> = s
+            .columns
+            .iter()
+            .map(|c| format!("{}::text COLLATE \"C\"", identifier(&c.name)))
+            .collect();
         let row = format!("ARRAY[{}]", cells.join(", "));
         match s.condition {
-            Some(_) => format!("CASE WHEN {} THEN {row} END AS {}", s.shows(), image_name(s)),
+            Some(_) => format!(
+                "CASE WHEN {} THEN {row} END AS {}",
+                s.shows(),
+                image_name(s)
+            ),
             None => format!("{row} AS {}", image_name(s)),
         }
     };
-    strategies.iter().map(image).collect::<Vec<_>>().join(",\n    ")
+    strategies
+        .iter()
+        .map(image)
+        .collect::<Vec<_>>()
+        .join(",\n    ")
 }
 
 fn image_name(strategy: &Strategy) -> String {

@@ -75,7 +75,10 @@ impl<'de> Deserialize<'de> for ColumnMapping {
             Renamed { name: String, column: String },
         }
         Ok(match Written::deserialize(deserializer)? {
-            Written::Same(name) => Self { column: name.clone(), name },
+            Written::Same(name) => Self {
+                column: name.clone(),
+                name,
+            },
             Written::Renamed { name, column } => Self { name, column },
         })
     }
@@ -93,9 +96,20 @@ mod tests {
                 "defaults": [{"column": "kind", "value": 1}]}"#,
         )
         .expect("well formed");
-        assert_eq!(declaration.columns[0], ColumnMapping { name: "id".into(), column: "id".into() });
+        assert_eq!(
+            declaration.columns[0],
+            ColumnMapping {
+                name: "id".into(),
+                column: "id".into()
+            }
+        );
         assert_eq!(declaration.columns[1].column, "addr");
         assert_eq!(declaration.defaults[0].value.0, "1");
-        assert!(serde_json::from_str::<Declaration>(r#"{"name": "A", "base_table": "b", "key": [], "columns": [], "wher": ""}"#).is_err());
+        assert!(
+            serde_json::from_str::<Declaration>(
+                r#"{"name": "A", "base_table": "b", "key": [], "columns": [], "wher": ""}"#
+            )
+            .is_err()
+        );
     }
 }

@@ -74,6 +74,10 @@ impl Strategy {
 
     /// Pairs of (Dejima column name, base column), in order.
     fn pairs(&self) -> impl Iterator<Item = (&str, &BaseColumn)> {
-        self.schema.columns.iter().map(|c| c.name.as_str()).zip(&self.columns)
+        self.schema
+            .columns
+            .iter()
+            .map(|c| c.name.as_str())
+            .zip(&self.columns)
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{BaseColumn, BaseTable, Declaration, HiddenColumn, Strategy, UniqueKey, capture, identifier, put, view};
+use super::{
+    BaseColumn, BaseTable, Declaration, HiddenColumn, Strategy, UniqueKey, capture, identifier,
+    put, view,
+};
 use crate::delta::{Column, ColumnIndex, Schema};
 use crate::name::{IDENTIFIER_BYTES_MAX, TableName};
 
@@ -25,7 +28,9 @@ pub enum Invalid {
         what: &'static str,
     },
     /// The base table is not there.
-    #[error("Dejima table \"{table}\": base table {base_table} does not exist; write it as schema.table, quoted as in SQL, or create it")]
+    #[error(
+        "Dejima table \"{table}\": base table {base_table} does not exist; write it as schema.table, quoted as in SQL, or create it"
+    )]
     UnknownBaseTable {
         /// The Dejima table.
         table: TableName,
@@ -33,7 +38,9 @@ pub enum Invalid {
         base_table: String,
     },
     /// The base column is not there.
-    #[error("Dejima table \"{table}\": base table {base_table} has no column \"{column}\"; its columns are {known}")]
+    #[error(
+        "Dejima table \"{table}\": base table {base_table} has no column \"{column}\"; its columns are {known}"
+    )]
     UnknownColumn {
         /// The Dejima table.
         table: TableName,
@@ -45,7 +52,9 @@ pub enum Invalid {
         known: String,
     },
     /// A name that PostgreSQL would cut.
-    #[error("Dejima table \"{table}\": column name \"{column}\" has not 1 to {IDENTIFIER_BYTES_MAX} bytes; choose another")]
+    #[error(
+        "Dejima table \"{table}\": column name \"{column}\" has not 1 to {IDENTIFIER_BYTES_MAX} bytes; choose another"
+    )]
     ColumnName {
         /// The Dejima table.
         table: TableName,
@@ -61,7 +70,9 @@ pub enum Invalid {
         column: String,
     },
     /// The key names a column that the Dejima table has not.
-    #[error("Dejima table \"{table}\": key column \"{column}\" is none of its columns; add it to `columns`, or correct `key`")]
+    #[error(
+        "Dejima table \"{table}\": key column \"{column}\" is none of its columns; add it to `columns`, or correct `key`"
+    )]
     UnknownKeyColumn {
         /// The Dejima table.
         table: TableName,
@@ -79,7 +90,9 @@ pub enum Invalid {
         column: String,
     },
     /// No unique index on the key.
-    #[error("Dejima table \"{table}\": nothing keeps its key unique in {base_table}; run: ALTER TABLE {base_table} ADD UNIQUE ({columns})")]
+    #[error(
+        "Dejima table \"{table}\": nothing keeps its key unique in {base_table}; run: ALTER TABLE {base_table} ADD UNIQUE ({columns})"
+    )]
     KeyNotUnique {
         /// The Dejima table.
         table: TableName,
@@ -89,7 +102,9 @@ pub enum Invalid {
         columns: String,
     },
     /// The only unique constraint on the key is checked late.
-    #[error("Dejima table \"{table}\": the unique constraint on its key in {base_table} is DEFERRABLE; run: ALTER TABLE {base_table} ADD UNIQUE ({columns})")]
+    #[error(
+        "Dejima table \"{table}\": the unique constraint on its key in {base_table} is DEFERRABLE; run: ALTER TABLE {base_table} ADD UNIQUE ({columns})"
+    )]
     KeyDeferrable {
         /// The Dejima table.
         table: TableName,
@@ -99,7 +114,9 @@ pub enum Invalid {
         columns: String,
     },
     /// PostgreSQL computes the column.
-    #[error("Dejima table \"{table}\": column \"{column}\" of {base_table} is GENERATED and cannot be written; leave it out of the Dejima table")]
+    #[error(
+        "Dejima table \"{table}\": column \"{column}\" of {base_table} is GENERATED and cannot be written; leave it out of the Dejima table"
+    )]
     Generated {
         /// The Dejima table.
         table: TableName,
@@ -109,7 +126,9 @@ pub enum Invalid {
         column: String,
     },
     /// A default for a column that is shared.
-    #[error("Dejima table \"{table}\": a default for column \"{column}\" of {base_table}, which Dejima table \"{shown_by}\" shows; remove the default: a shared value is unset until somebody sets it")]
+    #[error(
+        "Dejima table \"{table}\": a default for column \"{column}\" of {base_table}, which Dejima table \"{shown_by}\" shows; remove the default: a shared value is unset until somebody sets it"
+    )]
     DefaultOfShared {
         /// The Dejima table.
         table: TableName,
@@ -190,15 +209,25 @@ pub fn plan(
     let mut mapped = Vec::new();
     for declaration in declarations {
         if !seen.insert(&declaration.name) {
-            return Err(Invalid::Twice { table: declaration.name.clone() });
+            return Err(Invalid::Twice {
+                table: declaration.name.clone(),
+            });
         }
         mapped.push(Mapped::new(declaration, base_tables)?);
     }
     let strategies = mapped
         .iter()
-        .map(|m| m.strategy(&mapped, ids.get(&m.declaration.name).copied().unwrap_or_default()))
+        .map(|m| {
+            m.strategy(
+                &mapped,
+                ids.get(&m.declaration.name).copied().unwrap_or_default(),
+            )
+        })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Plan { parts: parts(&strategies), strategies })
+    Ok(Plan {
+        parts: parts(&strategies),
+        strategies,
+    })
 }
 
 fn parts(strategies: &[Strategy]) -> Vec<Part> {
@@ -232,7 +261,11 @@ fn parts(strategies: &[Strategy]) -> Vec<Part> {
         create: put::create_dispatcher(strategies),
         remove: "DROP FUNCTION IF EXISTS dejima.put(jsonb)".into(),
     };
-    views.chain(puts).chain(captures).chain([dispatcher]).collect()
+    views
+        .chain(puts)
+        .chain(captures)
+        .chain([dispatcher])
+        .collect()
 }
 
 /// A declaration whose columns are found.
@@ -245,12 +278,18 @@ struct Mapped<'a> {
 }
 
 impl<'a> Mapped<'a> {
-    fn new(declaration: &'a Declaration, base_tables: &BTreeMap<String, Arc<BaseTable>>) -> Result<Self, Invalid> {
+    fn new(
+        declaration: &'a Declaration,
+        base_tables: &BTreeMap<String, Arc<BaseTable>>,
+    ) -> Result<Self, Invalid> {
         let table = &declaration.name;
-        let base = base_tables.get(&declaration.base_table).ok_or_else(|| Invalid::UnknownBaseTable {
-            table: table.clone(),
-            base_table: declaration.base_table.clone(),
-        })?;
+        let base =
+            base_tables
+                .get(&declaration.base_table)
+                .ok_or_else(|| Invalid::UnknownBaseTable {
+                    table: table.clone(),
+                    base_table: declaration.base_table.clone(),
+                })?;
         check_names(declaration)?;
         let columns = declaration
             .columns
@@ -258,8 +297,20 @@ impl<'a> Mapped<'a> {
             .map(|mapping| writable(table, base, &mapping.column))
             .collect::<Result<Vec<_>, _>>()?;
         let key = key(declaration)?;
-        let unique = unique_key(table, base, &key.iter().map(|&at| &columns[usize::from(at)]).collect::<Vec<_>>())?;
-        Ok(Self { declaration, base: base.clone(), columns, key, unique })
+        let unique = unique_key(
+            table,
+            base,
+            &key.iter()
+                .map(|&at| &columns[usize::from(at)])
+                .collect::<Vec<_>>(),
+        )?;
+        Ok(Self {
+            declaration,
+            base: base.clone(),
+            columns,
+            key,
+            unique,
+        })
     }
 
     fn strategy(&self, all: &[Mapped<'_>], id: i32) -> Result<Strategy, Invalid> {
@@ -269,7 +320,10 @@ impl<'a> Mapped<'a> {
             id,
             schema: Schema {
                 columns: columns
-                    .map(|(mapping, base)| Column { name: mapping.name.clone(), type_name: base.type_name.clone() })
+                    .map(|(mapping, base)| Column {
+                        name: mapping.name.clone(),
+                        type_name: base.type_name.clone(),
+                    })
                     .collect(),
                 key: self.key.clone(),
             },
@@ -298,22 +352,47 @@ impl<'a> Mapped<'a> {
                 });
             }
         }
-        let unseen = self.base.columns.iter().filter(|c| !self.shows(c) && !c.generated);
-        unseen.filter_map(|column| self.hidden_column(all, column).transpose()).collect()
+        let unseen = self
+            .base
+            .columns
+            .iter()
+            .filter(|c| !self.shows(c) && !c.generated);
+        unseen
+            .filter_map(|column| self.hidden_column(all, column).transpose())
+            .collect()
     }
 
-    fn hidden_column(&self, all: &[Mapped<'_>], column: &BaseColumn) -> Result<Option<HiddenColumn>, Invalid> {
+    fn hidden_column(
+        &self,
+        all: &[Mapped<'_>],
+        column: &BaseColumn,
+    ) -> Result<Option<HiddenColumn>, Invalid> {
         let (table, base_table) = (self.declaration.name.clone(), self.base.sql_name());
-        let default = self.declaration.defaults.iter().find(|d| d.column == column.name);
+        let default = self
+            .declaration
+            .defaults
+            .iter()
+            .find(|d| d.column == column.name);
         match (self.shown_by(all, column), default) {
-            (Some(shown_by), _) if column.not_null => {
-                Err(Invalid::NotNullElsewhere { table, base_table, column: column.name.clone(), shown_by })
-            }
-            (Some(_), _) => Ok(Some(HiddenColumn { column: column.clone(), value: None })),
-            (None, Some(default)) => Ok(Some(HiddenColumn { column: column.clone(), value: Some(default.value.0.clone()) })),
-            (None, None) if column.not_null && !column.has_default => {
-                Err(Invalid::NotNullHidden { table, base_table, column: column.name.clone() })
-            }
+            (Some(shown_by), _) if column.not_null => Err(Invalid::NotNullElsewhere {
+                table,
+                base_table,
+                column: column.name.clone(),
+                shown_by,
+            }),
+            (Some(_), _) => Ok(Some(HiddenColumn {
+                column: column.clone(),
+                value: None,
+            })),
+            (None, Some(default)) => Ok(Some(HiddenColumn {
+                column: column.clone(),
+                value: Some(default.value.0.clone()),
+            })),
+            (None, None) if column.not_null && !column.has_default => Err(Invalid::NotNullHidden {
+                table,
+                base_table,
+                column: column.name.clone(),
+            }),
             (None, None) => Ok(None),
         }
     }
@@ -321,26 +400,49 @@ impl<'a> Mapped<'a> {
     /// A Dejima table of this peer that shows the column.
     fn shown_by(&self, all: &[Mapped<'_>], column: &BaseColumn) -> Option<TableName> {
         let over_same_base = |m: &&Mapped<'_>| m.base.oid == self.base.oid && m.shows(column);
-        all.iter().find(over_same_base).map(|m| m.declaration.name.clone())
+        all.iter()
+            .find(over_same_base)
+            .map(|m| m.declaration.name.clone())
     }
 }
 
 fn check_names(declaration: &Declaration) -> Result<(), Invalid> {
     let table = &declaration.name;
-    for (what, is_empty) in [("columns", declaration.columns.is_empty()), ("key", declaration.key.is_empty())] {
+    for (what, is_empty) in [
+        ("columns", declaration.columns.is_empty()),
+        ("key", declaration.key.is_empty()),
+    ] {
         if is_empty {
-            return Err(Invalid::Empty { table: table.clone(), what });
+            return Err(Invalid::Empty {
+                table: table.clone(),
+                what,
+            });
         }
     }
     let (mut names, mut bases) = (BTreeSet::new(), BTreeSet::new());
     for mapping in &declaration.columns {
-        if !(1..=IDENTIFIER_BYTES_MAX).contains(&mapping.name.len()) || mapping.name.contains('\0') {
-            return Err(Invalid::ColumnName { table: table.clone(), column: mapping.name.clone() });
+        if !(1..=IDENTIFIER_BYTES_MAX).contains(&mapping.name.len()) || mapping.name.contains('\0')
+        {
+            return Err(Invalid::ColumnName {
+                table: table.clone(),
+                column: mapping.name.clone(),
+            });
         }
-        let repeated = if !names.insert(&mapping.name) { Some(&mapping.name) } else { None };
-        let repeated = repeated.or(if bases.insert(&mapping.column) { None } else { Some(&mapping.column) });
+        let repeated = if !names.insert(&mapping.name) {
+            Some(&mapping.name)
+        } else {
+            None
+        };
+        let repeated = repeated.or(if bases.insert(&mapping.column) {
+            None
+        } else {
+            Some(&mapping.column)
+        });
         if let Some(column) = repeated {
-            return Err(Invalid::RepeatedColumn { table: table.clone(), column: column.clone() });
+            return Err(Invalid::RepeatedColumn {
+                table: table.clone(),
+                column: column.clone(),
+            });
         }
     }
     Ok(())
@@ -349,43 +451,88 @@ fn check_names(declaration: &Declaration) -> Result<(), Invalid> {
 fn writable(table: &TableName, base: &BaseTable, name: &str) -> Result<BaseColumn, Invalid> {
     let base_table = base.sql_name();
     let Some(column) = base.column(name) else {
-        let known = base.columns.iter().map(|c| identifier(&c.name)).collect::<Vec<_>>().join(", ");
-        return Err(Invalid::UnknownColumn { table: table.clone(), base_table, column: name.to_owned(), known });
+        let known = base
+            .columns
+            .iter()
+            .map(|c| identifier(&c.name))
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(Invalid::UnknownColumn {
+            table: table.clone(),
+            base_table,
+            column: name.to_owned(),
+            known,
+        });
     };
     if column.generated {
-        return Err(Invalid::Generated { table: table.clone(), base_table, column: name.to_owned() });
+        return Err(Invalid::Generated {
+            table: table.clone(),
+            base_table,
+            column: name.to_owned(),
+        });
     }
     Ok(column.clone())
 }
 
 fn key(declaration: &Declaration) -> Result<Vec<ColumnIndex>, Invalid> {
     let position = |name: &String| {
-        let at = declaration.columns.iter().position(|mapping| mapping.name == *name);
-        at.and_then(|at| ColumnIndex::try_from(at).ok()).ok_or_else(|| Invalid::UnknownKeyColumn {
-            table: declaration.name.clone(),
-            column: name.clone(),
-        })
+        let at = declaration
+            .columns
+            .iter()
+            .position(|mapping| mapping.name == *name);
+        at.and_then(|at| ColumnIndex::try_from(at).ok())
+            .ok_or_else(|| Invalid::UnknownKeyColumn {
+                table: declaration.name.clone(),
+                column: name.clone(),
+            })
     };
-    let key = declaration.key.iter().map(position).collect::<Result<Vec<_>, _>>()?;
+    let key = declaration
+        .key
+        .iter()
+        .map(position)
+        .collect::<Result<Vec<_>, _>>()?;
     for (at, column) in key.iter().enumerate() {
         if key[..at].contains(column) {
             let column = declaration.key[at].clone();
-            return Err(Invalid::RepeatedColumn { table: declaration.name.clone(), column });
+            return Err(Invalid::RepeatedColumn {
+                table: declaration.name.clone(),
+                column,
+            });
         }
     }
     Ok(key)
 }
 
-fn unique_key(table: &TableName, base: &BaseTable, key: &[&BaseColumn]) -> Result<UniqueKey, Invalid> {
+fn unique_key(
+    table: &TableName,
+    base: &BaseTable,
+    key: &[&BaseColumn],
+) -> Result<UniqueKey, Invalid> {
     let (table, base_table) = (table.clone(), base.sql_name());
     if let Some(column) = key.iter().find(|c| !c.not_null) {
-        return Err(Invalid::NullableKey { table, base_table, column: column.name.clone() });
+        return Err(Invalid::NullableKey {
+            table,
+            base_table,
+            column: column.name.clone(),
+        });
     }
     let names: Vec<_> = key.iter().map(|c| c.name.as_str()).collect();
-    let columns = names.iter().map(|n| identifier(n)).collect::<Vec<_>>().join(", ");
+    let columns = names
+        .iter()
+        .map(|n| identifier(n))
+        .collect::<Vec<_>>()
+        .join(", ");
     match base.unique_key(&names) {
-        None => Err(Invalid::KeyNotUnique { table, base_table, columns }),
-        Some(found) if found.deferrable => Err(Invalid::KeyDeferrable { table, base_table, columns }),
+        None => Err(Invalid::KeyNotUnique {
+            table,
+            base_table,
+            columns,
+        }),
+        Some(found) if found.deferrable => Err(Invalid::KeyDeferrable {
+            table,
+            base_table,
+            columns,
+        }),
         Some(found) => Ok(found.clone()),
     }
 }

@@ -32,7 +32,13 @@ pub(super) fn remove(strategy: &Strategy) -> String {
 pub(super) fn create_dispatcher(strategies: &[Strategy]) -> String {
     let branches: String = strategies
         .iter()
-        .map(|s| format!("    WHEN {} THEN PERFORM {}(part->'rows');\n", literal(s.table.as_str()), function(s)))
+        .map(|s| {
+            format!(
+                "    WHEN {} THEN PERFORM {}(part->'rows');\n",
+                literal(s.table.as_str()),
+                function(s)
+            )
+        })
         .collect();
     let body = format!(
         "\nDECLARE\n  part jsonb;\nBEGIN\nFOR part IN SELECT value FROM jsonb_array_elements($1) WITH ORDINALITY AS e(value, ordinal) ORDER BY ordinal LOOP\n  \
@@ -41,7 +47,11 @@ pub(super) fn create_dispatcher(strategies: &[Strategy]) -> String {
     format!(
         "CREATE OR REPLACE FUNCTION dejima.put(jsonb) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {};\n\
          REVOKE ALL ON FUNCTION dejima.put(jsonb) FROM PUBLIC",
-        literal(if strategies.is_empty() { "\nBEGIN\n  PERFORM dejima.refuse_table($1->0->>'table');\nEND\n" } else { &body }),
+        literal(if strategies.is_empty() {
+            "\nBEGIN\n  PERFORM dejima.refuse_table($1->0->>'table');\nEND\n"
+        } else {
+            &body
+        }),
     )
 }
 
@@ -105,7 +115,12 @@ END IF;",
 }
 
 fn delete(s: &Strategy) -> String {
-    let concerned = format!("{ROW}->>'op' = 'delete' AND {} AND {} AND {}", key(s), s.shows(), old_holds(s));
+    let concerned = format!(
+        "{ROW}->>'op' = 'delete' AND {} AND {} AND {}",
+        key(s),
+        s.shows(),
+        old_holds(s)
+    );
     format!(
         "IF deletes > 0 THEN
   DELETE FROM {target} USING {ROWS} WHERE {concerned};
@@ -178,7 +193,16 @@ fn one_column(s: &Strategy, concerned: &str) -> String {
       INTO done, shown FROM updated;",
             update = update_head(s),
             assignment = assignment(name, base),
-            returning = update_tail(s, ROWS, &format!("{concerned} AND {} = {only} AND {} AND {}", changed(), key(s), differs(s))),
+            returning = update_tail(
+                s,
+                ROWS,
+                &format!(
+                    "{concerned} AND {} = {only} AND {} AND {}",
+                    changed(),
+                    key(s),
+                    differs(s)
+                )
+            ),
         )
     };
     let branches: Vec<_> = s.pairs().map(branch).collect();
@@ -216,9 +240,13 @@ END IF;",
 }
 
 fn insert(s: &Strategy) -> String {
-    let shown = s.pairs().map(|(name, base)| (identifier(&base.name), new_value(name, base)));
+    let shown = s
+        .pairs()
+        .map(|(name, base)| (identifier(&base.name), new_value(name, base)));
     let hidden = s.hidden.iter().map(|h| {
-        let value = h.value.as_ref().map_or("NULL".to_owned(), |text| format!("{}::{}", literal(text), h.column.type_name));
+        let value = h.value.as_ref().map_or("NULL".to_owned(), |text| {
+            format!("{}::{}", literal(text), h.column.type_name)
+        });
         (identifier(&h.column.name), value)
     });
     let (columns, values): (Vec<_>, Vec<_>) = shown.chain(hidden).unzip();
@@ -261,13 +289,18 @@ END IF;",
 /// SQL text (as an SQL expression) of the UPDATE of `batch.changed` in the rows concerned; it returns how many
 /// were updated and how many of them the Dejima table still shows.
 fn set_changed(s: &Strategy, rows: &str, concerned: &str) -> String {
-    let assignments: Vec<_> =
-        s.pairs().map(|(name, base)| format!("({}, {})", literal(name), literal(&assignment(name, base)))).collect();
+    let assignments: Vec<_> = s
+        .pairs()
+        .map(|(name, base)| format!("({}, {})", literal(name), literal(&assignment(name, base))))
+        .collect();
     format!(
         "{} || (SELECT string_agg(assignment, ', ') FROM (VALUES {}) AS a(name, assignment) WHERE name = ANY (batch.changed)) || {}",
         literal(&format!("{} ", update_head(s))),
         assignments.join(", "),
-        literal(&format!(" {} FROM updated", update_tail(s, rows, concerned))),
+        literal(&format!(
+            " {} FROM updated",
+            update_tail(s, rows, concerned)
+        )),
     )
 }
 
@@ -318,32 +351,59 @@ fn new_value(name: &str, base: &BaseColumn) -> String {
 
 /// The base row has the key that the row names.
 fn key(s: &Strategy) -> String {
-    key_is(s, |_, at, base| format!("({ROW}->'key'->>{at})::{}", base.type_name))
+    key_is(s, |_, at, base| {
+        format!("({ROW}->'key'->>{at})::{}", base.type_name)
+    })
 }
 
 fn key_is(s: &Strategy, value: impl Fn(&str, usize, &BaseColumn) -> String) -> String {
     let one = |(at, &index): (usize, &u16)| {
         let base = &s.columns[usize::from(index)];
         let name = s.schema.column_name(index);
-        format!("{} {} {}", column(s, base), s.key.operator(&base.name), value(name, at, base))
+        format!(
+            "{} {} {}",
+            column(s, base),
+            s.key.operator(&base.name),
+            value(name, at, base)
+        )
     };
-    s.schema.key.iter().enumerate().map(one).collect::<Vec<_>>().join(" AND ")
+    s.schema
+        .key
+        .iter()
+        .enumerate()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(" AND ")
 }
 
 /// The row sets another key than it has.
 fn moved(s: &Strategy) -> String {
     let one = |(at, &index): (usize, &u16)| {
         let name = literal(s.schema.column_name(index));
-        format!("coalesce({ROW}->'new' ? {name} AND {ROW}->'new'->>{name} IS DISTINCT FROM {ROW}->'key'->>{at}, false)")
+        format!(
+            "coalesce({ROW}->'new' ? {name} AND {ROW}->'new'->>{name} IS DISTINCT FROM {ROW}->'key'->>{at}, false)"
+        )
     };
-    format!("({})", s.schema.key.iter().enumerate().map(one).collect::<Vec<_>>().join(" OR "))
+    format!(
+        "({})",
+        s.schema
+            .key
+            .iter()
+            .enumerate()
+            .map(one)
+            .collect::<Vec<_>>()
+            .join(" OR ")
+    )
 }
 
 /// Every column that the row's `old` names holds that value. One that holds the new value already was changed by
 /// somebody else: stale as well.
 fn old_holds(s: &Strategy) -> String {
     let one = |(name, base): (&str, &BaseColumn)| {
-        let (now, name) = (format!("{}::text COLLATE \"C\"", column(s, base)), literal(name));
+        let (now, name) = (
+            format!("{}::text COLLATE \"C\"", column(s, base)),
+            literal(name),
+        );
         format!("(NOT {ROW}->'old' ? {name} OR {now} IS NOT DISTINCT FROM {ROW}->'old'->>{name})")
     };
     s.pairs().map(one).collect::<Vec<_>>().join(" AND ")
@@ -352,7 +412,10 @@ fn old_holds(s: &Strategy) -> String {
 /// Some column that the row sets holds another value.
 fn differs(s: &Strategy) -> String {
     let one = |(name, base): (&str, &BaseColumn)| {
-        let (now, name) = (format!("{}::text COLLATE \"C\"", column(s, base)), literal(name));
+        let (now, name) = (
+            format!("{}::text COLLATE \"C\"", column(s, base)),
+            literal(name),
+        );
         format!("{ROW}->'new' ? {name} AND {now} IS DISTINCT FROM {ROW}->'new'->>{name}")
     };
     format!("({})", s.pairs().map(one).collect::<Vec<_>>().join(" OR "))

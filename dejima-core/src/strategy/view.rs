@@ -9,7 +9,10 @@ pub(super) fn create(strategy: &Strategy) -> String {
         .map(|(name, base)| format!("{} AS {}", identifier(&base.name), identifier(name)))
         .collect();
     let (condition, check) = match &strategy.condition {
-        Some(_) => (format!("\nWHERE {}", strategy.shows()), "\nWITH CASCADED CHECK OPTION"),
+        Some(_) => (
+            format!("\nWHERE {}", strategy.shows()),
+            "\nWITH CASCADED CHECK OPTION",
+        ),
         None => (String::new(), ""),
     };
     format!(
