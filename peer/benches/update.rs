@@ -13,8 +13,11 @@ use tokio_postgres::Client;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The peers, and each one's base table.
-const TABLES: [(&str, &str); 3] =
-    [("bank", "bank_users"), ("government", "government_users"), ("insurance", "insurance_users")];
+const TABLES: [(&str, &str); 3] = [
+    ("bank", "bank_users"),
+    ("government", "government_users"),
+    ("insurance", "insurance_users"),
+];
 /// How often the contenders take turns.
 const TURNS: usize = 3;
 /// Rows of the base tables while clients are compared.
@@ -22,10 +25,16 @@ const ROWS: u64 = 10_000;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let seconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(3.0);
+    let seconds = std::env::args()
+        .skip(1)
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(3.0);
     let span = Duration::from_secs_f64(seconds);
     println!("booting three clusters (fsync on) and three peers");
-    let options = WorldOptions { durable: true, ..WorldOptions::default() };
+    let options = WorldOptions {
+        durable: true,
+        ..WorldOptions::default()
+    };
     let world = World::start(worked_example(dejima_testbed::Counts::default()), options).await?;
     let mut rows = 0;
     fill(&world, &mut rows, ROWS).await?;
@@ -36,16 +45,27 @@ async fn main() -> Result<()> {
 /// Bare two-phase commit and ours, with one client and with eight.
 async fn compare_clients(world: &World, span: Duration) -> Result<()> {
     println!("\none-row updates of an address that all three hold, {ROWS} rows in each base table");
-    println!("{:28} {:>9} {:>9} {:>9} {:>16}", "", "p50 ms", "p95 ms", "tx/s", "of the floor");
+    println!(
+        "{:28} {:>9} {:>9} {:>9} {:>16}",
+        "", "p50 ms", "p95 ms", "tx/s", "of the floor"
+    );
     for clients in [1, 8] {
         let (mut floor, mut ours) = (Measure::default(), Measure::default());
         for _ in 0..TURNS {
             floor.add(measure(world, Contender::Floor, clients, ROWS, span).await?);
             ours.add(measure(world, Contender::Ours, clients, ROWS, span).await?);
         }
-        let name = |who| format!("{who}, {clients} client{}", if clients == 1 { "" } else { "s" });
+        let name = |who| {
+            format!(
+                "{who}, {clients} client{}",
+                if clients == 1 { "" } else { "s" }
+            )
+        };
         println!("{}", floor.line(&name("bare two-phase commit"), None));
-        println!("{}", ours.line(&name("plain SQL over dejima"), Some(&floor)));
+        println!(
+            "{}",
+            ours.line(&name("plain SQL over dejima"), Some(&floor))
+        );
     }
     Ok(())
 }
@@ -53,7 +73,10 @@ async fn compare_clients(world: &World, span: Duration) -> Result<()> {
 /// Ours with one client, while the base tables grow a thousandfold.
 async fn compare_sizes(world: &World, span: Duration, rows: &mut u64) -> Result<()> {
     println!("\nthe same, one client, by rows in each base table");
-    println!("{:28} {:>9} {:>9} {:>9} {:>16}", "", "p50 ms", "p95 ms", "tx/s", "of 1,000 rows");
+    println!(
+        "{:28} {:>9} {:>9} {:>9} {:>16}",
+        "", "p50 ms", "p95 ms", "tx/s", "of 1,000 rows"
+    );
     let mut first = None;
     for size in [1_000, 100_000, 1_000_000] {
         // The first size is a subset of the rows that are there: what counts is what the table holds.
@@ -136,17 +159,30 @@ impl Measure {
     fn line(&self, name: &str, base: Option<&Measure>) -> String {
         let (p50, p95, rate) = (self.percentile(50), self.percentile(95), self.per_second());
         let ratio = base.map_or(String::new(), |base| {
-            format!("{:.2}× p50 {:3.0}% tx/s", p50 / base.percentile(50), 100.0 * rate / base.per_second())
+            format!(
+                "{:.2}× p50 {:3.0}% tx/s",
+                p50 / base.percentile(50),
+                100.0 * rate / base.per_second()
+            )
         });
         format!("{name:28} {p50:9.2} {p95:9.2} {rate:9.0} {ratio:>18}")
     }
 }
 
-async fn measure(world: &World, who: Contender, clients: u64, rows: u64, span: Duration) -> Result<Measure> {
+async fn measure(
+    world: &World,
+    who: Contender,
+    clients: u64,
+    rows: u64,
+    span: Duration,
+) -> Result<Measure> {
     let runs = (0..clients).map(|client| run_client(world, who, client, clients, rows, span));
     let begun = Instant::now();
     let ms = try_join_all(runs).await?.concat();
-    let measure = Measure { ms, seconds: begun.elapsed().as_secs_f64() };
+    let measure = Measure {
+        ms,
+        seconds: begun.elapsed().as_secs_f64(),
+    };
     world.await_quiet().await?;
     Ok(measure)
 }
@@ -189,14 +225,28 @@ fn update_sql(table: &str, row: u64, turn: u64) -> String {
 }
 
 async fn update(bank: &Client, row: u64, turn: u64) -> Result<()> {
-    Ok(bank.batch_execute(&update_sql("bank_users", row, turn)).await?)
+    Ok(bank
+        .batch_execute(&update_sql("bank_users", row, turn))
+        .await?)
 }
 
 async fn two_phase_commit(databases: &[Client], client: u64, row: u64, turn: u64) -> Result<()> {
-    let prepare =
-        format!("BEGIN; {}; PREPARE TRANSACTION 'floor {client}'", update_sql("floor_users", row, turn));
-    try_join_all(databases.iter().map(|database| database.batch_execute(&prepare))).await?;
+    let prepare = format!(
+        "BEGIN; {}; PREPARE TRANSACTION 'floor {client}'",
+        update_sql("floor_users", row, turn)
+    );
+    try_join_all(
+        databases
+            .iter()
+            .map(|database| database.batch_execute(&prepare)),
+    )
+    .await?;
     let commit = format!("COMMIT PREPARED 'floor {client}'");
-    try_join_all(databases.iter().map(|database| database.batch_execute(&commit))).await?;
+    try_join_all(
+        databases
+            .iter()
+            .map(|database| database.batch_execute(&commit)),
+    )
+    .await?;
     Ok(())
 }

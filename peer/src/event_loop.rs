@@ -218,7 +218,7 @@ impl EventLoop {
                 }
             }
             group::Output::Members(tables) => {
-                log_members(&tables);
+                log_members(&self.members, &tables);
                 self.members.clone_from(&tables);
                 self.handle(transaction::Input::Members { tables });
             }
@@ -319,8 +319,11 @@ impl EventLoop {
     }
 }
 
-fn log_members(tables: &BTreeMap<TableName, Membership>) {
-    for (table, membership) in tables {
+fn log_members(before: &BTreeMap<TableName, Membership>, now: &BTreeMap<TableName, Membership>) {
+    for (table, membership) in now
+        .iter()
+        .filter(|(table, now)| before.get(*table) != Some(now))
+    {
         match &membership.members {
             Ok(members) => info!(%table, ?members, "the group is complete"),
             Err(missing) => info!(%table, ?missing, "the group is not complete"),

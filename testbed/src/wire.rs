@@ -17,9 +17,15 @@ pub struct Wire {
 impl Wire {
     /// Listens on a free port of the loopback interface and carries every connection on to `target`.
     pub fn start(target: &str) -> Result<Self, Error> {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(error::io("listening for a wire"))?;
-        let address = listener.local_addr().map_err(error::io("listening for a wire"))?;
-        let wire = Self { address, carried: Arc::default() };
+        let listener =
+            TcpListener::bind("127.0.0.1:0").map_err(error::io("listening for a wire"))?;
+        let address = listener
+            .local_addr()
+            .map_err(error::io("listening for a wire"))?;
+        let wire = Self {
+            address,
+            carried: Arc::default(),
+        };
         let (carrying, target) = (wire.clone(), target.to_owned());
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
@@ -44,9 +50,14 @@ impl Wire {
     }
 
     fn carry_both(&self, near: &TcpStream, far: &TcpStream) {
-        let ends = [(near.try_clone(), far.try_clone()), (far.try_clone(), near.try_clone())];
+        let ends = [
+            (near.try_clone(), far.try_clone()),
+            (far.try_clone(), near.try_clone()),
+        ];
         for (from, to) in ends {
-            let (Ok(from), Ok(to)) = (from, to) else { return };
+            let (Ok(from), Ok(to)) = (from, to) else {
+                return;
+            };
             let wire = self.clone();
             thread::spawn(move || wire.carry(from, to));
         }
@@ -57,7 +68,10 @@ impl Wire {
         // Latency is part of what peers see of each other; a wire must not add Nagle's.
         drop(to.set_nodelay(true));
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            self.carried.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..length]);
+            self.carried
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(&buffer[..length]);
             if to.write_all(&buffer[..length]).is_err() {
                 break;
             }

@@ -87,7 +87,10 @@ impl Member {
 
     /// Where other peers reach it, as `http://host:port`.
     pub fn address(&self) -> String {
-        let address = self.wire.as_ref().map_or_else(|| self.listen.clone(), Wire::address);
+        let address = self
+            .wire
+            .as_ref()
+            .map_or_else(|| self.listen.clone(), Wire::address);
         format!("http://{address}")
     }
 

@@ -15,5 +15,7 @@ mod tests;
 
 pub use difference::difference;
 pub use fact::{Fact, Facts, Joined};
-pub use interface::{CallId, GroupState, Identity, Input, Limits, MemberState, Output, Reach, Share};
+pub use interface::{
+    CallId, GroupState, Identity, Input, Limits, MemberState, Output, Reach, Share,
+};
 pub use machine::Machine;

@@ -177,7 +177,7 @@ impl Network {
                 }
                 Output::Save(facts) => {
                     let saved = self.saved.entry(name.to_string()).or_default();
-                    facts.into_iter().for_each(|fact| drop(saved.learn(fact)));
+                    *saved = std::mem::take(saved).join(facts.into_iter().collect());
                 }
                 Output::Complain(said) => self.complaints.push(format!("{name}: {said}")),
                 Output::Members(_) => {}

@@ -13,7 +13,9 @@ const PERSONS: usize = 5;
 
 /// DEJIMA_CONTENTION_SECONDS makes it longer.
 fn span() -> Duration {
-    let seconds = std::env::var("DEJIMA_CONTENTION_SECONDS").ok().and_then(|text| text.parse().ok());
+    let seconds = std::env::var("DEJIMA_CONTENTION_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(8))
 }
 
@@ -22,7 +24,11 @@ async fn overlapping_updates_all_succeed_or_fail_with_40001() {
     let world = own_world().await;
     let bank = world.client("bank").await.expect("a connection");
     for person in 0..PERSONS {
-        run(&bank, &format!("INSERT INTO bank_users VALUES ('P{person}', 'Fight', '0', 'start', 0)")).await;
+        run(
+            &bank,
+            &format!("INSERT INTO bank_users VALUES ('P{person}', 'Fight', '0', 'start', 0)"),
+        )
+        .await;
     }
     world.await_quiet().await.expect("peers answer");
     // Every success adds one to a counter that all three share, so a lost update cannot hide.
@@ -54,13 +60,19 @@ async fn overlapping_updates_all_succeed_or_fail_with_40001() {
     at_rest(&world).await;
     let successes = successes.into_inner().expect("no panic");
     let total: u32 = successes.values().sum();
-    println!("{total} succeeded, {} failed with 40001", failures.into_inner().expect("no panic"));
+    println!(
+        "{total} succeeded, {} failed with 40001",
+        failures.into_inner().expect("no panic")
+    );
     assert!(total > 0);
     for (peer, _) in TABLES {
         for row in persons(&world, peer, "Fight").await {
             let person: usize = row[2..3].parse().expect("P and a digit");
             let count = successes.get(&person).copied().unwrap_or(0);
-            assert!(row.contains(&format!(",{count},")), "{peer}: {row}, but {count} updates succeeded");
+            assert!(
+                row.contains(&format!(",{count},")),
+                "{peer}: {row}, but {count} updates succeeded"
+            );
         }
     }
 }

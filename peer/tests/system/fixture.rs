@@ -5,63 +5,102 @@ use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
 /// The three organisations, with the base table of each.
-pub const TABLES: [(&str, &str); 3] =
-    [("bank", "bank_users"), ("government", "government_users"), ("insurance", "insurance_users")];
+pub(crate) const TABLES: [(&str, &str); 3] = [
+    ("bank", "bank_users"),
+    ("government", "government_users"),
+    ("insurance", "insurance_users"),
+];
 
 /// A world of one's own, for tests that stop peers.
-pub async fn own_world() -> World {
-    let options = WorldOptions { layout: Layout::OneCluster, ..WorldOptions::default() };
-    World::start(worked_example(Counts::default()), options).await.expect("the world starts")
+pub(crate) async fn own_world() -> World {
+    let options = WorldOptions {
+        layout: Layout::OneCluster,
+        ..WorldOptions::default()
+    };
+    World::start(worked_example(Counts::default()), options)
+        .await
+        .expect("the world starts")
 }
 
 /// The world that all other tests share; each uses persons of its own.
-pub async fn shared_world() -> &'static World {
+pub(crate) async fn shared_world() -> &'static World {
     static WORLD: OnceCell<World> = OnceCell::const_new();
     WORLD.get_or_init(own_world).await
 }
 
 /// Runs SQL as the organisation's client.
-pub async fn run(client: &Client, sql: &str) {
-    client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {}", explain(&e)));
+pub(crate) async fn run(client: &Client, sql: &str) {
+    client
+        .batch_execute(sql)
+        .await
+        .unwrap_or_else(|e| panic!("{sql}: {}", explain(&e)));
 }
 
 /// Runs SQL that must be refused; returns the database's error.
-pub async fn refused(client: &Client, sql: &str) -> tokio_postgres::error::DbError {
-    let error = client.batch_execute(sql).await.expect_err("it should be refused");
-    error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error}")).clone()
+pub(crate) async fn refused(client: &Client, sql: &str) -> tokio_postgres::error::DbError {
+    let error = client
+        .batch_execute(sql)
+        .await
+        .expect_err("it should be refused");
+    error
+        .as_db_error()
+        .unwrap_or_else(|| panic!("{sql}: {error}"))
+        .clone()
 }
 
 /// The error with its DETAIL and HINT.
-pub fn explain(error: &tokio_postgres::Error) -> String {
+pub(crate) fn explain(error: &tokio_postgres::Error) -> String {
     error.as_db_error().map_or_else(
         || error.to_string(),
-        |e| format!("{} {} DETAIL {:?} HINT {:?}", e.code().code(), e.message(), e.detail(), e.hint()),
+        |e| {
+            format!(
+                "{} {} DETAIL {:?} HINT {:?}",
+                e.code().code(),
+                e.message(),
+                e.detail(),
+                e.hint()
+            )
+        },
     )
 }
 
 /// One value as text.
-pub async fn text(client: &Client, sql: &str) -> Option<String> {
-    let row = client.query_one(sql, &[]).await.unwrap_or_else(|e| panic!("{sql}: {}", explain(&e)));
+pub(crate) async fn text(client: &Client, sql: &str) -> Option<String> {
+    let row = client
+        .query_one(sql, &[])
+        .await
+        .unwrap_or_else(|e| panic!("{sql}: {}", explain(&e)));
     row.get(0)
 }
 
 /// The whole base table of an organisation where the last name is this, as text, sorted.
-pub async fn persons(world: &World, peer: &str, last_name: &str) -> Vec<String> {
-    let table = TABLES.iter().find(|(name, _)| *name == peer).map(|(_, table)| table).expect("one of the three");
+pub(crate) async fn persons(world: &World, peer: &str, last_name: &str) -> Vec<String> {
+    let table = TABLES
+        .iter()
+        .find(|(name, _)| *name == peer)
+        .map(|(_, table)| table)
+        .expect("one of the three");
     let client = world.client(peer).await.expect("a connection");
     let sql = format!("SELECT t::text FROM {table} AS t WHERE last_name = $1 ORDER BY 1");
-    let rows = client.query(&sql, &[&last_name]).await.expect("a client may read his own table");
+    let rows = client
+        .query(&sql, &[&last_name])
+        .await
+        .expect("a client may read his own table");
     rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// Waits for rest, then demands that all copies agree and nothing is prepared anywhere.
-pub async fn at_rest(world: &World) {
+pub(crate) async fn at_rest(world: &World) {
     world.await_quiet().await.expect("peers answer");
     let agreement = world.compare().await.expect("copies can be compared");
     assert!(agreement.holds(), "{agreement:?}");
     for (peer, _) in TABLES {
         let superuser = world.superuser(peer).await.expect("a connection");
         let prepared = text(&superuser, "SELECT count(*)::text FROM pg_prepared_xacts").await;
-        assert_eq!(prepared.as_deref(), Some("0"), "prepared transactions at {peer}");
+        assert_eq!(
+            prepared.as_deref(),
+            Some("0"),
+            "prepared transactions at {peer}"
+        );
     }
 }

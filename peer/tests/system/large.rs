@@ -4,7 +4,10 @@ use crate::fixture::{own_world, run, text};
 
 /// DEJIMA_LARGE_MIB makes it larger.
 fn mebibytes() -> usize {
-    std::env::var("DEJIMA_LARGE_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
+    std::env::var("DEJIMA_LARGE_MIB")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(12)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,9 +21,14 @@ async fn many_mebibytes_in_one_transaction_arrive_whole() {
     );
     run(&bank, &insert).await;
     world.await_quiet().await.expect("peers answer");
-    let digest = |table| format!("SELECT md5(string_agg(md5(address), '' ORDER BY first_name)) FROM {table}");
+    let digest = |table| {
+        format!("SELECT md5(string_agg(md5(address), '' ORDER BY first_name)) FROM {table}")
+    };
     let sent = text(&bank, &digest("bank_users")).await;
-    for (peer, table) in [("government", "government_users"), ("insurance", "insurance_users")] {
+    for (peer, table) in [
+        ("government", "government_users"),
+        ("insurance", "insurance_users"),
+    ] {
         let client = world.client(peer).await.expect("a connection");
         assert_eq!(text(&client, &digest(table)).await, sent, "{peer}");
     }
@@ -38,5 +46,8 @@ async fn one_value_of_many_mebibytes_arrives_whole() {
     world.await_quiet().await.expect("peers answer");
     let sent = text(&bank, "SELECT md5(address) FROM bank_users").await;
     let insurance = world.client("insurance").await.expect("a connection");
-    assert_eq!(text(&insurance, "SELECT md5(address) FROM insurance_users").await, sent);
+    assert_eq!(
+        text(&insurance, "SELECT md5(address) FROM insurance_users").await,
+        sent
+    );
 }

@@ -12,14 +12,22 @@ const SECRETS: [(&str, &str, &str); 3] = [
 ];
 
 async fn tapped_world() -> World {
-    let options = WorldOptions { layout: Layout::OneCluster, tapped: true, ..WorldOptions::default() };
-    World::start(worked_example(Counts::default()), options).await.expect("the world starts")
+    let options = WorldOptions {
+        layout: Layout::OneCluster,
+        tapped: true,
+        ..WorldOptions::default()
+    };
+    World::start(worked_example(Counts::default()), options)
+        .await
+        .expect("the world starts")
 }
 
 /// All that a database holds in tables of whatever schema, as text.
 async fn contents(world: &World, peer: &str) -> String {
     let superuser = world.superuser(peer).await.expect("a connection");
-    text(&superuser, "SELECT database_to_xml(true, false, '')::text").await.expect("an XML document")
+    text(&superuser, "SELECT database_to_xml(true, false, '')::text")
+        .await
+        .expect("an XML document")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,25 +36,70 @@ async fn invariant_5_no_message_and_no_table_holds_more_than_its_peer_may_see() 
     let bank = world.client("bank").await.expect("a connection");
     let government = world.client("government").await.expect("a connection");
     let insurance = world.client("insurance").await.expect("a connection");
-    run(&bank, "INSERT INTO bank_users VALUES ('A', 'Secret', 'phone-0815-4711', 'address-of-many', 1)").await;
-    run(&government, "UPDATE government_users SET birthdate = '1987-06-05' WHERE last_name = 'Secret'").await;
-    run(&insurance, "UPDATE insurance_users SET risk_factor = 73 WHERE last_name = 'Secret'").await;
-    run(&government, "UPDATE government_users SET phone = 'phone-0815-4711' || '-b' WHERE last_name = 'Secret'").await;
-    run(&bank, "UPDATE bank_users SET first_name = 'B' WHERE last_name = 'Secret'").await;
-    run(&insurance, "DELETE FROM insurance_users WHERE last_name = 'Secret'").await;
-    run(&bank, "INSERT INTO bank_users VALUES ('C', 'Secret', 'phone-0815-4711', 'address-of-many', 2)").await;
-    run(&government, "UPDATE government_users SET birthdate = '1987-06-05' WHERE last_name = 'Secret'").await;
+    run(
+        &bank,
+        "INSERT INTO bank_users VALUES ('A', 'Secret', 'phone-0815-4711', 'address-of-many', 1)",
+    )
+    .await;
+    run(
+        &government,
+        "UPDATE government_users SET birthdate = '1987-06-05' WHERE last_name = 'Secret'",
+    )
+    .await;
+    run(
+        &insurance,
+        "UPDATE insurance_users SET risk_factor = 73 WHERE last_name = 'Secret'",
+    )
+    .await;
+    run(
+        &government,
+        "UPDATE government_users SET phone = 'phone-0815-4711' || '-b' WHERE last_name = 'Secret'",
+    )
+    .await;
+    run(
+        &bank,
+        "UPDATE bank_users SET first_name = 'B' WHERE last_name = 'Secret'",
+    )
+    .await;
+    run(
+        &insurance,
+        "DELETE FROM insurance_users WHERE last_name = 'Secret'",
+    )
+    .await;
+    run(
+        &bank,
+        "INSERT INTO bank_users VALUES ('C', 'Secret', 'phone-0815-4711', 'address-of-many', 2)",
+    )
+    .await;
+    run(
+        &government,
+        "UPDATE government_users SET birthdate = '1987-06-05' WHERE last_name = 'Secret'",
+    )
+    .await;
     at_rest(&world).await;
     for (peer, secret, shared) in SECRETS {
         let wire = world.member(peer).wire().expect("the world is tapped");
-        assert!(wire.has_carried(shared.as_bytes()), "the wire to {peer} carries what is shared");
+        assert!(
+            wire.has_carried(shared.as_bytes()),
+            "the wire to {peer} carries what is shared"
+        );
         // Two digits alone are found in any bytes; the risk factor is looked for as a value of a message.
-        let value = if secret.len() > 2 { secret.as_bytes().to_vec() } else { [&[18, 2], secret.as_bytes()].concat() };
+        let value = if secret.len() > 2 {
+            secret.as_bytes().to_vec()
+        } else {
+            [&[18, 2], secret.as_bytes()].concat()
+        };
         assert!(!wire.has_carried(&value), "{secret} was told to {peer}");
         let contents = contents(&world, peer).await;
         assert!(contents.contains(shared), "{peer} holds what is shared");
-        assert!(secret.len() <= 2 || !contents.contains(secret), "{peer} holds {secret}");
+        assert!(
+            secret.len() <= 2 || !contents.contains(secret),
+            "{peer} holds {secret}"
+        );
     }
     let wire = world.member("bank").wire().expect("the world is tapped");
-    assert!(wire.has_carried(&[18, 2, b'7', b'3']), "the bank is told the risk factor in this form");
+    assert!(
+        wire.has_carried(&[18, 2, b'7', b'3']),
+        "the bank is told the risk factor in this form"
+    );
 }
