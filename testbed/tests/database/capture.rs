@@ -1,5 +1,6 @@
 //! Capture: however a row changes under a client, the change is told to the peer, once and in whole rows.
 
+use dejima_core::delta::Value;
 use serde_json::json;
 
 use crate::bed::{bed, row, said, simple};
@@ -286,4 +287,63 @@ async fn writes_through_the_dejima_table_are_captured_and_checked() {
         .await
         .unwrap_err();
     assert_eq!(said(error).0, "44000");
+}
+
+/// What a trigger of the table makes of a row comes after what the statement made of it, though PostgreSQL ends the
+/// trigger's statement first; and what a BEFORE trigger removed comes before.
+#[tokio::test]
+async fn changes_made_by_triggers_are_in_order() {
+    let bed = bed("nested", T).await;
+    bed.share(simple(&["id", "a"])).await;
+    bed.admin(
+        "CREATE FUNCTION longer() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF length(NEW.a) < 3 THEN UPDATE t SET a = a || '!' WHERE id = NEW.id; END IF; RETURN NULL; END $$;
+         CREATE TRIGGER longer AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION longer();
+         CREATE FUNCTION replace() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM t WHERE id = NEW.id; RETURN NEW; END $$;
+         CREATE TRIGGER replace BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION replace()",
+    );
+    let client = bed.client().await;
+    let steps = [
+        (
+            "INSERT INTO t VALUES (1, 'a')",
+            vec!["> a", "a > a!", "a! > a!!"],
+        ),
+        (
+            "UPDATE t SET a = 'b'",
+            vec!["a!! > b", "b > b!", "b! > b!!"],
+        ),
+        ("INSERT INTO t VALUES (1, 'ccc')", vec!["b!! >", "> ccc"]),
+        (
+            "BEGIN; UPDATE t SET a = 'd'; UPDATE t SET a = 'e'; UPDATE t SET a = 'long'; COMMIT",
+            vec![
+                "ccc > d",
+                "d > d!",
+                "d! > d!!",
+                "d!! > e",
+                "e > e!",
+                "e! > e!!",
+                "e!! > long",
+            ],
+        ),
+    ];
+    for (sql, expected) in steps {
+        client.batch_execute(sql).await.unwrap();
+        let value = |row: Option<Vec<Value>>| {
+            row.map_or(String::new(), |row| {
+                row[1].as_deref().unwrap_or_default().into()
+            })
+        };
+        let told = bed.told(0).into_iter();
+        let told: Vec<_> = told
+            .map(|(_, old, new)| format!("{} > {}", value(old), value(new)).trim().to_owned())
+            .collect();
+        assert_eq!(told, expected, "{sql}");
+    }
+    let sql = "DELETE FROM t; INSERT INTO t SELECT i, 'x' FROM generate_series(1, 2000) AS i";
+    client.batch_execute(sql).await.unwrap();
+    let told = bed.told(0);
+    assert!(
+        told[1..2001].iter().all(|(_, old, _)| old.is_none()),
+        "the INSERT comes before what its triggers did"
+    );
 }
