@@ -23,42 +23,50 @@ close) { cat "$folder/parts" 2>/dev/null; printf %s "$5"; } > "$folder/capture.n
 esac
 "#;
 
-pub const VOTED: &str = r#"echo '{"answer":"voted","participants":["gov","ins"]}'"#;
+pub(crate) const VOTED: &str = r#"echo '{"answer":"voted","participants":["gov","ins"]}'"#;
 
-pub struct Bed {
-    pub name: &'static str,
-    pub cluster: &'static Cluster,
-    pub folder: PathBuf,
-    pub peer: PeerName,
+/// A Dejima table, and a row of it before and after.
+pub(crate) type Told = (String, Option<Vec<Value>>, Option<Vec<Value>>);
+
+pub(crate) struct Bed {
+    pub(crate) name: &'static str,
+    pub(crate) cluster: &'static Cluster,
+    pub(crate) folder: PathBuf,
+    pub(crate) peer: PeerName,
 }
 
 fn cluster() -> &'static Cluster {
     // A static is never dropped: the scratch folder's guardian stops the server and removes it.
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
-        let scratch = Scratch::new().unwrap();
-        Cluster::start(&scratch, ClusterOptions::named("contract")).unwrap()
+        let scratch = Scratch::new().expect("a scratch folder");
+        Cluster::start(&scratch, ClusterOptions::named("contract"))
+            .expect("the bed is made of what works")
     })
 }
 
 /// A fresh database of that name with the base tables; role `dejima` gets what it needs.
-pub async fn bed(name: &'static str, base_tables: &str) -> Bed {
-    let cluster = tokio::task::spawn_blocking(cluster).await.unwrap();
+pub(crate) async fn bed(name: &'static str, base_tables: &str) -> Bed {
+    let cluster = tokio::task::spawn_blocking(cluster)
+        .await
+        .expect("the bed is made of what works");
     let folder = cluster.socket_folder().join(name);
-    cluster.create_database(name).unwrap();
-    std::fs::create_dir(&folder).unwrap();
+    cluster
+        .create_database(name)
+        .expect("the bed is made of what works");
+    std::fs::create_dir(&folder).expect("the bed is made of what works");
     let bed = Bed {
         name,
         cluster,
         folder,
-        peer: PeerName::new("bank").unwrap(),
+        peer: PeerName::new("bank").expect("a name"),
     };
     open(&bed.folder, 0o777);
     bed.write("helper", HELPER, 0o755);
     bed.answer(VOTED);
     install(&cluster.url("postgres", name), &bed.installation())
         .await
-        .unwrap();
+        .expect("the bed is made of what works");
     bed.admin(base_tables);
     bed.admin(
         "GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON ALL TABLES IN SCHEMA public TO dejima",
@@ -70,7 +78,7 @@ pub async fn bed(name: &'static str, base_tables: &str) -> Bed {
 }
 
 impl Bed {
-    pub fn installation(&self) -> Installation {
+    pub(crate) fn installation(&self) -> Installation {
         Installation {
             peer: self.peer.clone(),
             helper: self.folder.join("helper"),
@@ -78,7 +86,7 @@ impl Bed {
         }
     }
 
-    pub fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options {
             peer: self.peer.clone(),
             url: self.cluster.url("dejima", self.name),
@@ -87,61 +95,69 @@ impl Bed {
         }
     }
 
-    pub async fn connect(&self) -> Database {
-        Database::connect(self.options()).await.unwrap()
+    pub(crate) async fn connect(&self) -> Database {
+        Database::connect(self.options())
+            .await
+            .expect("the bed is made of what works")
     }
 
     /// Connects and declares.
-    pub async fn share(&self, declarations: serde_json::Value) -> Database {
+    pub(crate) async fn share(&self, declarations: serde_json::Value) -> Database {
         let database = self.connect().await;
-        database.declare(&declared(declarations)).await.unwrap();
+        database
+            .declare(&declared(declarations))
+            .await
+            .expect("the bed is made of what works");
         database
     }
 
     /// A gid that began at `gov`. Prepared transactions of one server share their names, so each bed has its own.
-    pub fn gid(&self, number: u32) -> Gid {
+    pub(crate) fn gid(&self, number: u32) -> Gid {
         let bed = self.name.bytes().fold(0u32, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(byte.into())
         });
-        Gid::new(&format!("gov:{bed:08x}-0000-0000-0000-{number:012}")).unwrap()
+        Gid::new(&format!("gov:{bed:08x}-0000-0000-0000-{number:012}"))
+            .expect("the bed is made of what works")
     }
 
-    pub fn admin(&self, sql: &str) -> String {
-        self.cluster.run_sql(self.name, sql).unwrap()
+    pub(crate) fn admin(&self, sql: &str) -> String {
+        self.cluster
+            .run_sql(self.name, sql)
+            .expect("the bed is made of what works")
     }
 
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let (client, connection) =
             tokio_postgres::connect(&self.cluster.url("client", self.name), NoTls)
                 .await
-                .unwrap();
+                .expect("the bed is made of what works");
         tokio::spawn(connection);
         client
     }
 
     /// What the helper says from now on: a shell script.
-    pub fn answer(&self, script: &str) {
+    pub(crate) fn answer(&self, script: &str) {
         self.write("answer", script, 0o755);
     }
 
-    pub fn write(&self, file: &str, text: &str, mode: u32) {
+    pub(crate) fn write(&self, file: &str, text: &str, mode: u32) {
         let path = self.folder.join(file);
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, text).expect("the bed is made of what works");
         open(&path, mode);
     }
 
     /// What the helper was told in a round of the last transaction, without the numbers of statements; forgets it.
-    pub fn told(&self, round: u32) -> Vec<(String, Option<Vec<Value>>, Option<Vec<Value>>)> {
+    pub(crate) fn told(&self, round: u32) -> Vec<Told> {
         let path = self.folder.join(format!("capture.{round}"));
         let Ok(bytes) = std::fs::read(&path) else {
             return vec![];
         };
-        std::fs::remove_file(path).unwrap();
-        images(Captured::parse_lines(&bytes).unwrap())
+        std::fs::remove_file(path).expect("the bed is made of what works");
+        images(Captured::parse_lines(&bytes).expect("the bed is made of what works"))
     }
 }
 
-pub fn images(captured: Vec<Captured>) -> Vec<(String, Option<Vec<Value>>, Option<Vec<Value>>)> {
+pub(crate) fn images(captured: Vec<Captured>) -> Vec<Told> {
     captured
         .into_iter()
         .map(|c| (c.table.to_string(), c.old, c.new))
@@ -150,19 +166,20 @@ pub fn images(captured: Vec<Captured>) -> Vec<(String, Option<Vec<Value>>, Optio
 
 fn open(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .expect("the bed is made of what works");
 }
 
-pub fn declared(declarations: serde_json::Value) -> Vec<Declaration> {
-    serde_json::from_value(declarations).unwrap()
+pub(crate) fn declared(declarations: serde_json::Value) -> Vec<Declaration> {
+    serde_json::from_value(declarations).expect("the bed is made of what works")
 }
 
 /// A Dejima table `T` over `public.t` with key `id`.
-pub fn simple(columns: &[&str]) -> serde_json::Value {
+pub(crate) fn simple(columns: &[&str]) -> serde_json::Value {
     json!([{"name": "T", "base_table": "public.t", "key": ["id"], "columns": columns}])
 }
 
-pub fn row(cells: &[&str]) -> Option<Vec<Value>> {
+pub(crate) fn row(cells: &[&str]) -> Option<Vec<Value>> {
     Some(
         cells
             .iter()
@@ -171,25 +188,25 @@ pub fn row(cells: &[&str]) -> Option<Vec<Value>> {
     )
 }
 
-pub fn cells(cells: &[(&str, &str)]) -> std::collections::BTreeMap<String, Value> {
+pub(crate) fn cells(cells: &[(&str, &str)]) -> std::collections::BTreeMap<String, Value> {
     cells
         .iter()
         .map(|&(name, cell)| (name.to_owned(), (cell != "NULL").then(|| cell.into())))
         .collect()
 }
 
-pub fn apply(gid: &Gid, table: &str, rows: Vec<PutRow>) -> Request {
+pub(crate) fn apply(gid: &Gid, table: &str, rows: Vec<PutRow>) -> Request {
     Request::Apply {
         gid: gid.clone(),
         puts: vec![Put {
-            table: TableName::new(table).unwrap(),
+            table: TableName::new(table).expect("the bed is made of what works"),
             rows,
         }],
     }
 }
 
 /// The SQLSTATE and the message of a refusal.
-pub fn refused(answer: Option<Answer>) -> (String, String) {
+pub(crate) fn refused(answer: Option<Answer>) -> (String, String) {
     match answer {
         Some(Answer::Refused { refusal, .. }) => (refusal.sqlstate, refusal.message),
         other => panic!("{other:?}"),
@@ -197,7 +214,7 @@ pub fn refused(answer: Option<Answer>) -> (String, String) {
 }
 
 /// The SQLSTATE, message and detail of an error.
-pub fn said(error: tokio_postgres::Error) -> (String, String, String) {
+pub(crate) fn said(error: tokio_postgres::Error) -> (String, String, String) {
     let db = error.as_db_error().unwrap_or_else(|| panic!("{error:?}"));
     (
         db.code().code().into(),

@@ -77,10 +77,12 @@ async fn every_kind_of_statement_is_captured() {
 
 async fn copy(client: &tokio_postgres::Client, text: &'static str) {
     use futures::SinkExt;
-    let sink = client.copy_in("COPY t FROM STDIN").await.unwrap();
+    let sink = client.copy_in("COPY t FROM STDIN").await.expect("copying");
     let mut sink = std::pin::pin!(sink);
-    sink.send(std::io::Cursor::new(text)).await.unwrap();
-    sink.close().await.unwrap();
+    sink.send(std::io::Cursor::new(text))
+        .await
+        .expect("copying");
+    sink.close().await.expect("copied");
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ const T: &str = "CREATE TABLE t (id integer PRIMARY KEY, a text, b text NOT NULL
 
 fn table(base: &str, more: Value) -> Value {
     let mut table = json!({"name": "T", "base_table": base, "key": ["id"], "columns": ["id"]});
-    let object = table.as_object_mut().unwrap();
-    object.extend(more.as_object().unwrap().clone());
+    let object = table.as_object_mut().expect("an object");
+    object.extend(more.as_object().expect("an object").clone());
     table
 }
 

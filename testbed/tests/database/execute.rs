@@ -10,7 +10,7 @@ const T: &str =
     "CREATE TABLE t (id integer PRIMARY KEY, a text); INSERT INTO t VALUES (1, 'x'), (2, 'x')";
 
 fn gov() -> PeerName {
-    PeerName::new("gov").unwrap()
+    PeerName::new("gov").expect("a name")
 }
 
 fn change(gid: &Gid, id: &str) -> Request {
