@@ -32,7 +32,11 @@ BEGIN
       USING ERRCODE = '0A000', HINT = 'Install the package that holds it (Debian: postgresql-15-plsh) and install again.';
   END IF;
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'dejima') THEN
-    CREATE ROLE dejima LOGIN;
+    BEGIN
+      CREATE ROLE dejima LOGIN;
+    EXCEPTION WHEN unique_violation OR duplicate_object THEN
+      NULL; -- Installed into another database of this server at the same moment.
+    END;
   ELSIF EXISTS (SELECT FROM pg_roles WHERE rolname = 'dejima' AND (rolsuper OR NOT rolcanlogin)) THEN
     ALTER ROLE dejima LOGIN NOSUPERUSER;
   END IF;

@@ -38,14 +38,17 @@ SET version = excluded.version, helper = excluded.helper, callback = excluded.ca
 CREATE UNLOGGED TABLE IF NOT EXISTS dejima.delta (
   xid xid8 NOT NULL,
   statement bigint NOT NULL,
+  -- How many triggers deep the statement ran (040_capture.sql orders by it).
+  depth integer NOT NULL,
   dejima_table text NOT NULL,
   old text[],
   new text[]
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
-CREATE INDEX IF NOT EXISTS delta_xid ON dejima.delta (xid);
+CREATE INDEX IF NOT EXISTS delta_xid_statement ON dejima.delta (xid, statement);
 
--- Orders the statements of one transaction. One session runs it, so numbers cached by the session rise too.
-CREATE SEQUENCE IF NOT EXISTS dejima.statement CACHE 64;
+-- Orders the statements of one transaction. One session runs it, so numbers cached by the session rise too. The
+-- gaps are for statements that turn out to be earlier than others (040_capture.sql).
+CREATE SEQUENCE IF NOT EXISTS dejima.statement INCREMENT BY 1000 START WITH 1000 CACHE 64;
 
 -- The decision rows: visible means that the client's transaction committed. There is no other decision.
 CREATE TABLE IF NOT EXISTS dejima.transaction (

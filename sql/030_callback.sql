@@ -2,8 +2,8 @@
 --
 -- plsh starts what the first line of the body names, without a shell, with the rest of that line, the name of
 -- a temporary file and the SQL arguments. If the exec itself fails, the forked child goes on as a second copy
--- of the backend. So the fast form (`_directly`) is used only while the helper is, by size and by the second of
--- its last change of content or mode, the file that was found to be executable; otherwise /bin/sh starts it, which
+-- of the backend, and the server goes down (seen). So the fast form (`_directly`) is used only while the helper is, by
+-- size and by the second of its last change of content or mode, the file that was found to be executable; otherwise /bin/sh starts it, which
 -- costs 0.6 to 1 ms more and fails in a way that plsh can report.
 
 DO $dejima$
@@ -59,15 +59,27 @@ $dejima$;
 
 SET LOCAL ROLE dejima;
 
--- Returns NULL if the helper can be started, otherwise what is wrong with it. Remembers the file that it saw.
+-- Returns NULL if the helper can be started, otherwise what is wrong with it. Remembers the file that it saw, once
+-- the second of the file's last change has passed: a change after that shows. (A file from the future is not
+-- remembered.) So a helper that was built a moment ago makes the caller wait for up to a second.
 CREATE OR REPLACE FUNCTION dejima.verify_helper() RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $dejima$
 DECLARE
-  state constant text := dejima.helper_state();
-  finding constant text := btrim(dejima.probe_helper(), E' \n');
+  state text := dejima.helper_state();
+  age double precision := extract(epoch FROM clock_timestamp()) - split_part(state, ' ', 3)::double precision;
+  finding text;
 BEGIN
-  UPDATE dejima.peer SET helper_verified = CASE WHEN finding = 'ok' THEN state END
-  WHERE helper_verified IS DISTINCT FROM CASE WHEN finding = 'ok' THEN state END;
+  IF age BETWEEN 0 AND 1.1 THEN
+    PERFORM pg_sleep(1.1 - age);
+    state := dejima.helper_state();
+  ELSIF age < 0 THEN
+    state := NULL;
+  END IF;
+  finding := btrim(dejima.probe_helper(), E' \n');
+  IF finding <> 'ok' OR state <> dejima.helper_state() THEN
+    state := NULL;
+  END IF;
+  UPDATE dejima.peer SET helper_verified = state WHERE helper_verified IS DISTINCT FROM state;
   RETURN nullif(finding, 'ok');
 END
 $dejima$;

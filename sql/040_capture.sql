@@ -2,6 +2,38 @@
 
 SET LOCAL ROLE dejima;
 
+-- Numbers the statement just logged below those that its own triggers ran on the rows it had made. PostgreSQL
+-- ends these first, so their captures have lower numbers, although an AFTER trigger changes what the statement left.
+-- (What a BEFORE trigger changed is not made by the statement: its order is right as it is.)
+CREATE OR REPLACE FUNCTION dejima.order_statement() RETURNS void
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_nestloop = off SET enable_hashjoin = on SET jit = off
+AS $dejima$
+DECLARE
+  mine constant bigint := currval('dejima.statement');
+  statement_depth constant integer := pg_trigger_depth();
+  before bigint;
+  first bigint;
+BEGIN
+  SELECT d.statement INTO before FROM dejima.delta AS d
+  WHERE d.xid = pg_current_xact_id() AND d.statement < mine AND d.depth <= statement_depth
+  ORDER BY d.statement DESC LIMIT 1;
+  before := coalesce(before, 0);
+  SELECT min(later.statement) INTO first
+  FROM dejima.delta AS earlier JOIN dejima.delta AS later
+    ON later.dejima_table = earlier.dejima_table AND later.old = earlier.new
+  WHERE earlier.xid = pg_current_xact_id() AND earlier.statement = mine
+    AND later.xid = pg_current_xact_id() AND later.statement > before AND later.statement < mine;
+  -- They are accounted for now.
+  UPDATE dejima.delta AS d SET depth = statement_depth
+  WHERE d.xid = pg_current_xact_id() AND d.statement > before AND d.depth > statement_depth;
+  IF first IS NOT NULL THEN
+    UPDATE dejima.delta AS d SET statement = first - 1 WHERE d.xid = pg_current_xact_id() AND d.statement = mine;
+  END IF;
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.order_statement() FROM PUBLIC;
+
 -- Called by a capture function that has logged something. A client's transaction gets its decision row here;
 -- the peer's own transactions have their decision elsewhere.
 CREATE OR REPLACE FUNCTION dejima.open_transaction() RETURNS void
@@ -9,7 +41,16 @@ LANGUAGE plpgsql AS $dejima$
 DECLARE
   has_voted boolean;
   new_gid text;
+  depth constant integer := pg_trigger_depth();
+  -- A mere hint that a trigger's own statement was captured before: most transactions have none to order.
+  deepest constant integer := coalesce(nullif(current_setting('dejima.depth', true), ''), '1')::integer;
 BEGIN
+  IF deepest > depth THEN
+    PERFORM dejima.order_statement();
+  END IF;
+  IF deepest <> depth THEN
+    PERFORM set_config('dejima.depth', depth::text, true);
+  END IF;
   IF session_user = 'dejima' THEN
     RETURN;
   END IF;

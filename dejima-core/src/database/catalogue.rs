@@ -48,12 +48,23 @@ pub(super) async fn base_table(
     declaration: &Declaration,
 ) -> Result<Option<BaseTable>, Error> {
     let failed = |e| failed(peer, &e);
+    transaction
+        .batch_execute("SAVEPOINT base_table")
+        .await
+        .map_err(failed)?;
     let row = match transaction
         .query_opt(TABLE, &[&declaration.base_table])
         .await
     {
         Ok(row) => row,
-        Err(e) if e.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => None,
+        // parse_ident cannot make sense of the text.
+        Err(e) if e.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
+            let undone = transaction
+                .batch_execute("ROLLBACK TO SAVEPOINT base_table")
+                .await;
+            undone.map_err(failed)?;
+            None
+        }
         Err(e) => return Err(failed(e)),
     };
     let Some(row) = row else { return Ok(None) };

@@ -15,6 +15,10 @@ use crate::delta::Schema;
 use crate::name::TableName;
 use crate::strategy::{BaseTable, Declaration, Part, PartKind, Plan, Strategy, identifier, plan};
 
+const TRIGGERS_WORK: &str = "SELECT count(*) = 4 FROM pg_trigger \
+     WHERE tgrelid = $1 AND starts_with(tgname, 'dejima_capture_') AND tgenabled IN ('O', 'A')";
+const VIEW_EXISTS: &str = "SELECT to_regclass($1) IS NOT NULL";
+
 /// A Dejima table as it is in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredTable {
@@ -135,32 +139,15 @@ impl Database {
         Ok(())
     }
 
-    /// The owner of a base table can drop or disable triggers: then they are made again.
+    /// Is it still there? The owner of a base table can drop or disable triggers: then they are made again.
     async fn is_whole(&self, transaction: &Transaction<'_>, part: &Part) -> Result<bool, Error> {
-        let (sql, of): (_, &(dyn tokio_postgres::types::ToSql + Sync)) = match &part.kind {
-            PartKind::Capture(oid) => (
-                "SELECT count(*) = 4 FROM pg_trigger WHERE tgrelid = $1 AND tgname LIKE 'dejima\\_capture\\_%' AND tgenabled IN ('O', 'A')",
-                oid,
-            ),
-            PartKind::View => (
-                "SELECT count(*) = 1 FROM pg_class WHERE oid = to_regclass($1)",
-                &part.remove,
-            ),
+        let found = match &part.kind {
+            PartKind::Capture(oid) => transaction.query_one(TRIGGERS_WORK, &[oid]).await,
+            PartKind::View(name) => transaction.query_one(VIEW_EXISTS, &[name]).await,
             PartKind::Put | PartKind::Dispatcher => return Ok(true),
         };
-        let view = part
-            .remove
-            .trim_start_matches("DROP VIEW IF EXISTS ")
-            .to_owned();
-        let of = if part.kind == PartKind::View {
-            &view
-        } else {
-            of
-        };
-        let row = transaction.query_one(sql, &[of]).await;
-        Ok(row
-            .map_err(|e| self.failed("looking at what is declared", &e))?
-            .get(0))
+        let found = found.map_err(|e| self.failed("looking at what is declared", &e))?;
+        Ok(found.get(0))
     }
 
     async fn remove(
@@ -184,7 +171,7 @@ impl Database {
         part: &Part,
     ) -> Result<(), Error> {
         let created = match part.kind {
-            PartKind::View => replace_view(transaction, part).await,
+            PartKind::View(_) => replace_view(transaction, part).await,
             _ => transaction.batch_execute(&part.create).await,
         };
         created.map_err(|e| self.refused(plan, part, &e))?;

@@ -164,8 +164,7 @@ impl Database {
         let client = self.client().await?;
         let sql = "SELECT session_user::text, rolsuper, current_setting('max_prepared_transactions')::integer, \
                      EXISTS (SELECT FROM pg_extension WHERE extname = 'plsh'), \
-                     EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('dejima.peer') AND has_schema_privilege('dejima', 'USAGE')), \
-                     current_database()::text \
+                     to_regclass('dejima.peer') IS NOT NULL \
                    FROM pg_roles WHERE rolname = session_user";
         let row = client
             .query_one(sql, &[])

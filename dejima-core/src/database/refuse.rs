@@ -87,11 +87,11 @@ fn ours(peer: &PeerName, db: &DbError) -> Refusal {
 }
 
 fn conflict(peer: &PeerName, db: &DbError) -> Refusal {
-    let why = match db.code() {
-        &SqlState::LOCK_NOT_AVAILABLE => {
+    let why = match *db.code() {
+        SqlState::LOCK_NOT_AVAILABLE => {
             "another transaction there holds a row or table that this one needs"
         }
-        &SqlState::T_R_DEADLOCK_DETECTED => "two transactions there waited for each other",
+        SqlState::T_R_DEADLOCK_DETECTED => "two transactions there waited for each other",
         _ => "another transaction there changed the same data",
     };
     refuse(

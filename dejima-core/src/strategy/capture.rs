@@ -94,8 +94,8 @@ fn trigger(
 /// Logs what the source says under one number for the whole statement.
 fn log(source: &str, images: &str, changed: &str) -> String {
     format!(
-        "INSERT INTO dejima.delta (xid, statement, dejima_table, old, new)\n\
-         SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), d.\"dejima table\", {images}\n\
+        "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, old, new)\n\
+         SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), pg_trigger_depth(), d.\"dejima table\", {images}\n\
          FROM {source}\nWHERE {changed};"
     )
 }

@@ -175,8 +175,8 @@ pub struct Plan {
 /// What a part makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartKind {
-    /// The view of a Dejima table.
-    View,
+    /// The view of a Dejima table, by its quoted and qualified name.
+    View(String),
     /// The put function of a Dejima table.
     Put,
     /// The capture functions and triggers of the base table with this oid.
@@ -233,7 +233,7 @@ pub fn plan(
 fn parts(strategies: &[Strategy]) -> Vec<Part> {
     let views = strategies.iter().map(|s| Part {
         name: format!("view {}", s.id),
-        kind: PartKind::View,
+        kind: PartKind::View(view::name(s)),
         create: view::create(s),
         remove: view::remove(s),
     });

@@ -28,6 +28,7 @@ pub(super) fn remove(strategy: &Strategy) -> String {
     format!("DROP VIEW IF EXISTS {}", name(strategy))
 }
 
-fn name(strategy: &Strategy) -> String {
+/// The quoted and qualified name of the view.
+pub(super) fn name(strategy: &Strategy) -> String {
     format!("dejima_tables.{}", identifier(strategy.table.as_str()))
 }

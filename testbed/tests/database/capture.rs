@@ -1,0 +1,351 @@
+//! Capture: however a row changes under a client, the change is told to the peer, once and in whole rows.
+
+use dejima_core::delta::Value;
+use serde_json::json;
+
+use crate::bed::{bed, row, said, simple};
+
+const T: &str = "CREATE TABLE t (id integer PRIMARY KEY, a text, b text, hidden text)";
+
+#[tokio::test]
+async fn every_kind_of_statement_is_captured() {
+    let bed = bed(
+        "kinds",
+        &format!(
+            "{T}; CREATE TABLE parent (id integer PRIMARY KEY); INSERT INTO parent VALUES (9);
+        ALTER TABLE t ADD FOREIGN KEY (id) REFERENCES parent ON UPDATE CASCADE ON DELETE CASCADE;
+        INSERT INTO parent SELECT generate_series(1, 8)"
+        ),
+    )
+    .await;
+    bed.share(simple(&["id", "a"])).await;
+    let client = bed.client().await;
+    let t = |old, new| ("T".to_owned(), old, new);
+    let steps = [
+        (
+            "INSERT INTO t VALUES (1, 'x', 'y'), (2, NULL, '')",
+            vec![t(None, row(&["1", "x"])), t(None, row(&["2", "NULL"]))],
+        ),
+        (
+            "UPDATE t SET a = a || '!' WHERE id = 1",
+            vec![t(row(&["1", "x"]), row(&["1", "x!"]))],
+        ),
+        ("UPDATE t SET a = a", vec![]),
+        ("UPDATE t SET b = 'z', hidden = 'h'", vec![]),
+        (
+            "INSERT INTO t VALUES (2, 'new'), (3, 'c') ON CONFLICT (id) DO UPDATE SET a = excluded.a",
+            vec![
+                t(None, row(&["3", "c"])),
+                t(row(&["2", "NULL"]), row(&["2", "new"])),
+            ],
+        ),
+        (
+            "MERGE INTO t USING (VALUES (1), (4)) AS s(id) ON t.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.id, 'm')",
+            vec![t(None, row(&["4", "m"])), t(row(&["1", "x!"]), None)],
+        ),
+        (
+            "WITH d AS (DELETE FROM t WHERE id = 4 RETURNING *) INSERT INTO t SELECT 5, a FROM d",
+            vec![t(row(&["4", "m"]), None), t(None, row(&["5", "m"]))],
+        ),
+        (
+            "UPDATE parent SET id = 7 WHERE id = 7; UPDATE parent SET id = 77 WHERE id = 5",
+            vec![t(row(&["5", "m"]), row(&["77", "m"]))],
+        ),
+        (
+            "DELETE FROM parent WHERE id = 77",
+            vec![t(row(&["77", "m"]), None)],
+        ),
+        (
+            "TRUNCATE t",
+            vec![t(row(&["2", "new"]), None), t(row(&["3", "c"]), None)],
+        ),
+    ];
+    for (sql, expected) in steps {
+        client
+            .batch_execute(sql)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        let (mut told, mut expected) = (bed.told(0), expected);
+        told.sort();
+        expected.sort();
+        assert_eq!(told, expected, "{sql}");
+    }
+    copy(&client, "3\tq\t\\N\t\\N\n").await;
+    assert_eq!(bed.told(0), [t(None, row(&["3", "q"]))]);
+    assert_eq!(bed.admin("SELECT count(*) FROM dejima.delta"), "0");
+}
+
+async fn copy(client: &tokio_postgres::Client, text: &'static str) {
+    use futures::SinkExt;
+    let sink = client.copy_in("COPY t FROM STDIN").await.expect("copying");
+    let mut sink = std::pin::pin!(sink);
+    sink.send(std::io::Cursor::new(text))
+        .await
+        .expect("copying");
+    sink.close().await.expect("copied");
+}
+
+#[tokio::test]
+async fn a_savepoint_rolled_back_is_not_told() {
+    let bed = bed("savepoint", T).await;
+    bed.share(simple(&["id", "a"])).await;
+    let client = bed.client().await;
+    // The first capture, and with it the decision row, is rolled back; the second makes its own.
+    let sql = "BEGIN; SAVEPOINT s; INSERT INTO t VALUES (1); ROLLBACK TO s; INSERT INTO t VALUES (2); SAVEPOINT s;
+        INSERT INTO t VALUES (3); ROLLBACK TO s; INSERT INTO t VALUES (4); RELEASE s; COMMIT";
+    client.batch_execute(sql).await.unwrap();
+    let told = bed.told(0);
+    assert_eq!(
+        told,
+        [
+            ("T".into(), None, row(&["2", "NULL"])),
+            ("T".into(), None, row(&["4", "NULL"]))
+        ]
+    );
+    client
+        .batch_execute("BEGIN; SAVEPOINT s; INSERT INTO t VALUES (1); ROLLBACK TO s; COMMIT")
+        .await
+        .unwrap();
+    client
+        .batch_execute("BEGIN; INSERT INTO t VALUES (1); ROLLBACK")
+        .await
+        .unwrap();
+    assert_eq!(bed.told(0), []);
+    assert_eq!(
+        bed.admin("SELECT count(*), min(participants::text) FROM dejima.transaction"),
+        "1|{gov,ins}"
+    );
+}
+
+#[tokio::test]
+async fn rows_enter_and_leave_by_the_where() {
+    let bed = bed("wheres", T).await;
+    let declarations = json!([
+        {"name": "T", "base_table": "public.t", "key": ["id"], "columns": ["id", "a"], "where": "t.hidden = 'yes' -- comment"},
+        {"name": "All", "base_table": "public.t", "key": ["id"], "columns": ["id", {"name": "select", "column": "b"}]},
+    ]);
+    bed.share(declarations).await;
+    let client = bed.client().await;
+    let shown = |told: Vec<(String, _, _)>| {
+        told.into_iter()
+            .filter(|(table, ..)| table == "T")
+            .map(|(_, old, new)| (old, new))
+            .collect::<Vec<_>>()
+    };
+    client
+        .batch_execute(
+            "INSERT INTO t VALUES (1, 'x', 'y', 'no'), (2, 'x', 'y', 'yes'), (3, 'x', 'y', NULL)",
+        )
+        .await
+        .unwrap();
+    assert_eq!(shown(bed.told(0)), [(None, row(&["2", "x"]))]);
+    client
+        .batch_execute(
+            "UPDATE t SET hidden = CASE id WHEN 1 THEN 'yes' WHEN 2 THEN 'no' END, a = 'n'",
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        shown(bed.told(0)),
+        [(None, row(&["1", "n"])), (row(&["2", "x"]), None)]
+    );
+    client
+        .batch_execute("UPDATE t SET b = 'new' WHERE id = 1")
+        .await
+        .unwrap();
+    assert_eq!(
+        bed.told(0),
+        [("All".into(), row(&["1", "y"]), row(&["1", "new"]))]
+    );
+    client
+        .batch_execute("DELETE FROM t WHERE id < 3")
+        .await
+        .unwrap();
+    assert_eq!(shown(bed.told(0)), [(row(&["1", "n"]), None)]);
+}
+
+#[tokio::test]
+async fn odd_names_and_a_swap_of_keys() {
+    let base = r#"CREATE TABLE "Tä""ble; --" ("select" integer NOT NULL, "it's \ ""x""" text, new text, old text, statement text, "dejima_new" text, UNIQUE ("select"))"#;
+    let bed = bed("odd", base).await;
+    let name = "\"; DROP' $dejima$ \\ ß";
+    bed.share(json!([{"name": name, "base_table": r#"public."Tä""ble; --""#, "key": ["select"],
+        "columns": [{"name": "it''s", "column": "it's \\ \"x\""}, "select", "new", "old", "statement", "dejima_new"],
+        "where": "old IS DISTINCT FROM new"}])).await;
+    let client = bed.client().await;
+    let t = r#""Tä""ble; --""#;
+    client
+        .batch_execute(&format!(
+            "INSERT INTO {t} VALUES (1, 'ü', 'n', 'o', 's', 'd')"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(
+        bed.told(0),
+        [(name.to_owned(), None, row(&["ü", "1", "n", "o", "s", "d"]))]
+    );
+    client
+        .batch_execute(&format!(
+            "INSERT INTO {t} (\"select\", new) VALUES (2, 'n')"
+        ))
+        .await
+        .unwrap();
+    bed.told(0);
+    let swap = format!(
+        "BEGIN; UPDATE {t} SET \"select\" = 3 WHERE \"select\" = 1; UPDATE {t} SET \"select\" = 1 WHERE \"select\" = 2; UPDATE {t} SET \"select\" = 2 WHERE \"select\" = 3; COMMIT"
+    );
+    client.batch_execute(&swap).await.unwrap();
+    let keys: Vec<_> = bed
+        .told(0)
+        .into_iter()
+        .map(|(_, old, new)| [old, new].map(|row| row.unwrap()[1].clone().unwrap().to_string()))
+        .collect();
+    assert_eq!(keys, [["1", "3"], ["2", "1"], ["3", "2"]]);
+}
+
+#[tokio::test]
+async fn values_are_told_in_one_form_whatever_the_session_says() {
+    let bed = bed("forms", "CREATE TYPE colour AS ENUM ('red', 'blue'); CREATE TABLE t (id integer PRIMARY KEY, f float8, r real, s timestamptz, d date,
+        i interval, y bytea, ns numeric[], ts text[], c char(5), e colour, n name, z text)").await;
+    bed.share(simple(&[
+        "id", "f", "r", "s", "d", "i", "y", "ns", "ts", "c", "e", "n", "z",
+    ]))
+    .await;
+    let client = bed.client().await;
+    client.batch_execute("SET DateStyle = 'German, DMY'; SET TimeZone = 'Asia/Tokyo'; SET extra_float_digits = -15; SET IntervalStyle = 'iso_8601';
+        SET bytea_output = 'escape'; SET search_path = pg_temp; SET standard_conforming_strings = off; SET enable_hashjoin = off").await.unwrap();
+    client.batch_execute(r"INSERT INTO public.t VALUES (1, 'NaN', 0.1, '2026-01-02 03:04:05+09', '2026-03-04', '1 day 2 hours', '\\x00ff', '{1,NaN,NULL}', '{a b,NULL,''NULL'',''''}', 'ab', 'blue', 'n', '')").await.unwrap();
+    client
+        .batch_execute("UPDATE public.t SET f = '-0', r = '-infinity', s = 'infinity', z = NULL")
+        .await
+        .unwrap();
+    let first = [
+        "1",
+        "NaN",
+        "0.1",
+        "2026-01-01 18:04:05+00",
+        "2026-03-04",
+        "1 day 02:00:00",
+        "\\x00ff",
+        "{1,NaN,NULL}",
+        "{\"a b\",NULL,'NULL',''}",
+        "ab",
+        "blue",
+        "n",
+        "",
+    ];
+    let second = [
+        "1",
+        "-0",
+        "-Infinity",
+        "infinity",
+        "2026-03-04",
+        "1 day 02:00:00",
+        "\\x00ff",
+        "{1,NaN,NULL}",
+        "{\"a b\",NULL,'NULL',''}",
+        "ab",
+        "blue",
+        "n",
+        "NULL",
+    ];
+    assert_eq!(bed.told(0), [("T".into(), row(&first), row(&second))]);
+}
+
+#[tokio::test]
+async fn truncate_that_would_remove_unseen_rows_is_refused() {
+    let bed = bed("truncates", T).await;
+    bed.share(simple(&["id", "a"])).await;
+    let client = bed.client().await;
+    let error = client
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; TRUNCATE t")
+        .await
+        .unwrap_err();
+    let (code, message, _) = said(error);
+    assert_eq!(
+        (code.as_str(), message.as_str()),
+        (
+            "0A000",
+            "TRUNCATE of \"public\".\"t\" cannot be shared in a repeatable read transaction"
+        )
+    );
+}
+
+#[tokio::test]
+async fn writes_through_the_dejima_table_are_captured_and_checked() {
+    let bed = bed("through", T).await;
+    bed.share(json!([{"name": "T", "base_table": "public.t", "key": ["id"], "columns": ["id", "a"], "where": "id < 10"}])).await;
+    bed.admin(
+        "GRANT USAGE ON SCHEMA dejima_tables TO client; GRANT ALL ON dejima_tables.\"T\" TO client",
+    );
+    let client = bed.client().await;
+    client
+        .batch_execute("INSERT INTO dejima_tables.\"T\" VALUES (1, 'a')")
+        .await
+        .unwrap();
+    assert_eq!(bed.told(0), [("T".into(), None, row(&["1", "a"]))]);
+    let error = client
+        .batch_execute("INSERT INTO dejima_tables.\"T\" VALUES (10, 'a')")
+        .await
+        .unwrap_err();
+    assert_eq!(said(error).0, "44000");
+}
+
+/// What a trigger of the table makes of a row comes after what the statement made of it, though PostgreSQL ends the
+/// trigger's statement first; and what a BEFORE trigger removed comes before.
+#[tokio::test]
+async fn changes_made_by_triggers_are_in_order() {
+    let bed = bed("nested", T).await;
+    bed.share(simple(&["id", "a"])).await;
+    bed.admin(
+        "CREATE FUNCTION longer() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF length(NEW.a) < 3 THEN UPDATE t SET a = a || '!' WHERE id = NEW.id; END IF; RETURN NULL; END $$;
+         CREATE TRIGGER longer AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION longer();
+         CREATE FUNCTION replace() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM t WHERE id = NEW.id; RETURN NEW; END $$;
+         CREATE TRIGGER replace BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION replace()",
+    );
+    let client = bed.client().await;
+    let steps = [
+        (
+            "INSERT INTO t VALUES (1, 'a')",
+            vec!["> a", "a > a!", "a! > a!!"],
+        ),
+        (
+            "UPDATE t SET a = 'b'",
+            vec!["a!! > b", "b > b!", "b! > b!!"],
+        ),
+        ("INSERT INTO t VALUES (1, 'ccc')", vec!["b!! >", "> ccc"]),
+        (
+            "BEGIN; UPDATE t SET a = 'd'; UPDATE t SET a = 'e'; UPDATE t SET a = 'long'; COMMIT",
+            vec![
+                "ccc > d",
+                "d > d!",
+                "d! > d!!",
+                "d!! > e",
+                "e > e!",
+                "e! > e!!",
+                "e!! > long",
+            ],
+        ),
+    ];
+    for (sql, expected) in steps {
+        client.batch_execute(sql).await.unwrap();
+        let value = |row: Option<Vec<Value>>| {
+            row.map_or(String::new(), |row| {
+                row[1].as_deref().unwrap_or_default().into()
+            })
+        };
+        let told = bed.told(0).into_iter();
+        let told: Vec<_> = told
+            .map(|(_, old, new)| format!("{} > {}", value(old), value(new)).trim().to_owned())
+            .collect();
+        assert_eq!(told, expected, "{sql}");
+    }
+    let sql = "DELETE FROM t; INSERT INTO t SELECT i, 'x' FROM generate_series(1, 2000) AS i";
+    client.batch_execute(sql).await.unwrap();
+    let told = bed.told(0);
+    assert!(
+        told[1..2001].iter().all(|(_, old, _)| old.is_none()),
+        "the INSERT comes before what its triggers did"
+    );
+}

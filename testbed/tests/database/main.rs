@@ -1,0 +1,9 @@
+//! The contract of sql/README.md, on a real PostgreSQL: what is captured, what the hook does, what puts do, what
+//! the machine's requests do, and every mistake that a user can make.
+
+mod bed;
+mod capture;
+mod declare;
+mod execute;
+mod hook;
+mod put;
