@@ -573,13 +573,13 @@ impl Participant {
     }
 
     fn finish_later(&mut self, context: &Context, now: Millis) {
-        if let Stage::Ending { step, .. } = &mut self.stage {
-            if let Step::Asked { wait } = *step {
-                *step = Step::AgainAt {
-                    at: now + wait,
-                    wait: (wait * 2).min(context.limits.retry_ms_max),
-                };
-            }
+        if let Stage::Ending { step, .. } = &mut self.stage
+            && let Step::Asked { wait } = *step
+        {
+            *step = Step::AgainAt {
+                at: now + wait,
+                wait: (wait * 2).min(context.limits.retry_ms_max),
+            };
         }
     }
 
