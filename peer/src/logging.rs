@@ -10,6 +10,12 @@ pub fn start(config: &LogConfig) -> Result<(), Error> {
         key: "log.filter".into(),
         why: error.to_string(),
     })?;
+    // At `debug` this crate logs the parameters of statements, which are values of rows.
+    let driver = "tokio_postgres=info".parse().map_err(|_| Error::Invalid {
+        key: "log.filter".into(),
+        why: "the driver's directive cannot be read".into(),
+    })?;
+    let filter = filter.add_directive(driver);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

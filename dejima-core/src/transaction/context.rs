@@ -9,6 +9,11 @@ use crate::delta::Delta;
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
 
+/// How long a row that may go waits for others to go with it.
+const FORGET_MS: Millis = 25;
+/// How many rows go at once at the most.
+const FORGET_MAX: usize = 1_000;
+
 /// The peer around its transactions.
 #[derive(Debug)]
 pub(super) struct Context {
@@ -16,6 +21,9 @@ pub(super) struct Context {
     pub(super) limits: Limits,
     pub(super) tables: Tables,
     pub(super) outputs: VecDeque<Output>,
+    /// Transactions whose rows may go, and when at the latest: one request for many.
+    pub(super) forgettable: Vec<Gid>,
+    pub(super) forget_at: Option<Millis>,
     pub(super) next_request: RequestId,
 }
 
@@ -43,6 +51,22 @@ impl Context {
     /// Asks the database.
     pub(super) fn database(&mut self, request: Request) {
         self.outputs.push_back(Output::Database(request));
+    }
+
+    /// Everybody has acknowledged: the rows of the transaction are of no use any more.
+    pub(super) fn forget(&mut self, now: Millis, gid: &Gid) {
+        self.forgettable.push(gid.clone());
+        self.forget_at.get_or_insert(now + FORGET_MS);
+    }
+
+    /// Asks the database to forget what is due.
+    pub(super) fn forget_due(&mut self, now: Millis) {
+        let is_due = self.forget_at.is_some_and(|at| at <= now);
+        if is_due || self.forgettable.len() >= FORGET_MAX {
+            self.forget_at = None;
+            let gids = std::mem::take(&mut self.forgettable);
+            self.database(Request::Forget { gids });
+        }
     }
 
     /// Answers the hook.

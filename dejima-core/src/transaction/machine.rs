@@ -57,6 +57,8 @@ impl Machine {
                 limits,
                 tables: Tables::new(),
                 outputs: VecDeque::new(),
+                forgettable: Vec::new(),
+                forget_at: None,
                 next_request: first_request,
             },
             transactions: BTreeMap::new(),
@@ -97,7 +99,10 @@ impl Machine {
             .recovery
             .as_ref()
             .and_then(|recovery| recovery.again_at);
-        transactions.chain(recovery).min()
+        transactions
+            .chain(recovery)
+            .chain(self.context.forget_at)
+            .min()
     }
 
     /// The transactions in flight here.
@@ -109,9 +114,9 @@ impl Machine {
         self.transactions.values().map(summary).collect()
     }
 
-    /// True if the past is known and no transaction is in flight here.
+    /// True if the past is known, no transaction is in flight here, and the database was asked to forget all.
     pub fn is_quiet(&self) -> bool {
-        self.is_recovered() && self.transactions.is_empty()
+        self.is_recovered() && self.transactions.is_empty() && self.context.forgettable.is_empty()
     }
 
     /// True if the past is known.
@@ -144,6 +149,7 @@ impl Machine {
             Input::Stop => self.is_stopping = true,
         }
         self.ask_outcomes(now);
+        self.context.forget_due(now);
     }
 
     fn callback(&mut self, now: Millis, gid: Gid, round: u32, captured: &[Captured]) {
@@ -443,23 +449,27 @@ impl Machine {
         }
     }
 
-    /// One question for all that wait, one at a time.
+    /// One question at a time; as soon as one transaction wants to know, it is asked for all that wait.
     fn ask_outcomes(&mut self, now: Millis) {
         if self.is_asking_outcomes {
             return;
         }
-        let deciding =
+        let wanting = |now| {
             self.transactions
                 .iter()
-                .filter_map(|(gid, transaction)| match transaction {
+                .filter_map(move |(gid, transaction)| match transaction {
                     Transaction::Origin(origin) if origin.wants_outcome(now) => Some(gid.clone()),
                     _ => None,
-                });
-        let gids: Vec<Gid> = deciding.chain(self.inquiries.keys().cloned()).collect();
-        if !gids.is_empty() {
-            self.is_asking_outcomes = true;
-            self.context.database(Request::Outcomes { gids });
+                })
+        };
+        if wanting(now).next().is_none() && self.inquiries.is_empty() {
+            return;
         }
+        let gids = wanting(Millis::MAX)
+            .chain(self.inquiries.keys().cloned())
+            .collect();
+        self.is_asking_outcomes = true;
+        self.context.database(Request::Outcomes { gids });
     }
 
     fn recovered(&mut self, now: Millis, found: Recovered) {
@@ -545,10 +555,10 @@ impl Machine {
     fn forget_if_over(&mut self, now: Millis, gid: &Gid) {
         let (is_over, decision) = match self.transactions.get_mut(gid) {
             Some(Transaction::Origin(origin)) => {
-                (origin.is_over(&mut self.context), origin.decision())
+                (origin.is_over(&mut self.context, now), origin.decision())
             }
             Some(Transaction::Participant(participant)) => (
-                participant.is_over(&mut self.context),
+                participant.is_over(&mut self.context, now),
                 participant.decision(),
             ),
             None => return,

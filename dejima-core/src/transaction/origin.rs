@@ -6,7 +6,7 @@ use super::announcement::Announcement;
 use super::changes::Changes;
 use super::context::Context;
 use super::interface::{CallbackAnswer, Decision, Message, Millis, RequestId, Summary};
-use super::{Outcome, Request, Tally};
+use super::{Outcome, Tally};
 use crate::delta::{Captured, Delta};
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
@@ -337,14 +337,12 @@ impl Origin {
     }
 
     /// True when all have acknowledged; then the decision row is forgotten.
-    pub(super) fn is_over(&mut self, context: &mut Context) -> bool {
+    pub(super) fn is_over(&mut self, context: &mut Context, now: Millis) -> bool {
         let Stage::Ending(announcement) = &self.stage else {
             return false;
         };
         if announcement.is_done() && announcement.decision == Decision::Commit {
-            context.database(Request::Forget {
-                gids: vec![self.gid.clone()],
-            });
+            context.forget(now, &self.gid);
         }
         announcement.is_done()
     }

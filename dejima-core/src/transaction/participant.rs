@@ -711,7 +711,7 @@ impl Participant {
     }
 
     /// True when the decision is durable here and acknowledged below; then the participant row is forgotten.
-    pub(super) fn is_over(&self, context: &mut Context) -> bool {
+    pub(super) fn is_over(&self, context: &mut Context, now: Millis) -> bool {
         let Stage::Ending {
             step: Step::Done,
             announcement,
@@ -724,9 +724,7 @@ impl Participant {
             && announcement.decision == Decision::Commit
             && !self.adopted.is_empty()
         {
-            context.database(Request::Forget {
-                gids: vec![self.gid.clone()],
-            });
+            context.forget(now, &self.gid);
         }
         announcement.is_done()
     }
