@@ -5,7 +5,6 @@ use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
-use dejima_core::delta::{Delta, Schema};
 use dejima_core::group::Fact;
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{Membership, Message, RequestId, Tally};
@@ -28,8 +27,6 @@ const SHORT_CALL_MAX: Duration = Duration::from_secs(3);
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(2);
 /// And is given up if it does not say so.
 const KEEP_ALIVE_MAX: Duration = Duration::from_secs(2);
-/// A large delta may take longer: a second for so many bytes.
-const DELTA_BYTES_PER_SECOND: usize = 4 << 20;
 
 /// The name of the peer that a call is meant for, so that another one that has taken over its address cannot
 /// answer in its place.
@@ -79,6 +76,7 @@ impl Client {
                 gid,
                 request,
                 table,
+                patience_ms,
                 delta,
             } => {
                 let schema = tables
@@ -86,7 +84,17 @@ impl Client {
                     .map(|membership| membership.schema.clone());
                 let schema =
                     schema.ok_or_else(|| format!("Dejima table \"{table}\" is not shared here"))?;
-                Box::pin(caller.propagate(limit, gid, request, table, schema, delta))
+                let limit = limit.max(Duration::from_millis(patience_ms));
+                let parts = Parts::new(
+                    &caller.from,
+                    &gid,
+                    request,
+                    &table,
+                    patience_ms,
+                    &schema,
+                    delta,
+                );
+                Box::pin(caller.propagate(limit, gid, request, parts))
             }
             Message::Vote { gid, request } => Box::pin(caller.vote(limit, gid, request)),
             Message::Terminate {
@@ -159,13 +167,8 @@ impl Caller {
         limit: Duration,
         gid: Gid,
         request: RequestId,
-        table: TableName,
-        schema: Schema,
-        delta: Delta,
+        parts: Parts,
     ) -> Result<Message, String> {
-        let seconds = wire::delta_size(&delta) / DELTA_BYTES_PER_SECOND;
-        let limit = limit + Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
-        let parts = Parts::new(&self.from, &gid, request, &table, &schema, delta);
         let call = self.addressed(tokio_stream::iter(parts), limit);
         let mut client = PropagateUpdateClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX);

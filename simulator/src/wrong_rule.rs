@@ -48,12 +48,14 @@ impl WrongRule {
                     gid,
                     request,
                     table,
+                    patience_ms,
                     delta,
                 },
             ) => Message::Propagate {
                 gid,
                 request,
                 table,
+                patience_ms,
                 delta: poorer(delta),
             },
             (
@@ -62,12 +64,14 @@ impl WrongRule {
                     gid,
                     request,
                     table,
+                    patience_ms,
                     delta,
                 },
             ) => Message::Propagate {
                 gid,
                 request,
                 table,
+                patience_ms,
                 delta: first_revisions(delta),
             },
             (WrongRule::InquiryMeansCommit, Message::Decided { gid, request, .. }) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::interface::{Membership, Touched};
+use super::interface::{Membership, Millis, Touched};
 use crate::delta::{
     Captured, Cell, Change, ColumnIndex, Conflict, Delta, Net, Put, REVISION_MAX, RowId, Schema,
     Value,
@@ -18,6 +18,7 @@ pub(super) type Tables = BTreeMap<TableName, Membership>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     tables: BTreeMap<TableName, TableChange>,
+    weight_ms: Millis,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -77,6 +78,7 @@ impl Changes {
                 .or_default()
                 .push(entry.clone());
         }
+        self.weight_ms += captured.iter().map(weight_ms).sum::<Millis>();
         let mut news = vec![];
         for (table, captured) in by_table {
             let Some(membership) = tables.get(table) else {
@@ -108,13 +110,17 @@ impl Changes {
             .collect()
     }
 
-    /// Number of rows in all Dejima tables.
-    pub(super) fn row_count(&self) -> u64 {
-        self.tables
-            .values()
-            .map(|change| change.known.rows.len() as u64)
-            .sum()
+    /// How much longer than usual the transaction may take everywhere, by what was captured here: a
+    /// millisecond a row and a millisecond a KiB.
+    pub(super) fn weight_ms(&self) -> Millis {
+        self.weight_ms
     }
+}
+
+fn weight_ms(captured: &Captured) -> Millis {
+    let rows = captured.old.iter().chain(&captured.new);
+    let bytes: usize = rows.flatten().flatten().map(|value| value.len()).sum();
+    1 + bytes as Millis / 1024
 }
 
 fn count(delta: &Delta) -> Touched {

@@ -84,6 +84,7 @@ impl Context {
         &mut self,
         gid: &Gid,
         news: Vec<(TableName, Delta)>,
+        patience_ms: Millis,
     ) -> Result<Vec<(RequestId, PeerName)>, Refusal> {
         let mut deliveries = vec![];
         for (table, delta) in news {
@@ -98,6 +99,7 @@ impl Context {
                 gid,
                 request,
                 table,
+                patience_ms,
                 delta,
             });
             asked.push((request, to));
@@ -134,10 +136,5 @@ impl Context {
             }
             Err(silent) => Err(Refusal::incomplete_group(&self.me, table, silent)),
         }
-    }
-
-    /// How much longer than usual a transaction of so many rows may take: a millisecond a row.
-    pub(super) fn allowance(rows: u64) -> Millis {
-        rows
     }
 }

@@ -63,6 +63,8 @@ pub enum Message {
         request: RequestId,
         /// The Dejima table that both share.
         table: TableName,
+        /// How long the whole transaction may take, by its size as far as it is known.
+        patience_ms: Millis,
         /// The change.
         delta: Delta,
     },

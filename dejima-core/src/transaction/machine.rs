@@ -9,7 +9,7 @@ use super::interface::{
     CallbackAnswer, Decision, Input, Limits, Message, Millis, Output, RequestId, Summary,
 };
 use super::origin::Origin;
-use super::participant::Participant;
+use super::participant::{Incoming, Participant};
 use crate::delta::Captured;
 use crate::name::{Gid, PeerName};
 use crate::refusal::{Refusal, sqlstate};
@@ -206,9 +206,20 @@ impl Machine {
                 gid,
                 request,
                 table,
+                patience_ms,
                 delta,
             } => {
-                self.propagate(now, (from, request), gid, table, delta);
+                let asker = (from, request);
+                self.propagate(
+                    now,
+                    gid,
+                    Incoming {
+                        asker,
+                        table,
+                        patience_ms,
+                        delta,
+                    },
+                );
             }
             Message::Vote { gid, request } => self.vote(now, (from, request), gid),
             Message::Terminate {
@@ -253,20 +264,14 @@ impl Machine {
         }
     }
 
-    fn propagate(
-        &mut self,
-        now: Millis,
-        asker: (PeerName, RequestId),
-        gid: Gid,
-        table: crate::name::TableName,
-        delta: crate::delta::Delta,
-    ) {
+    fn propagate(&mut self, now: Millis, gid: Gid, incoming: Incoming) {
+        let (from, request) = incoming.asker.clone();
+        let table = &incoming.table;
         let refused = match self.transactions.get_mut(&gid) {
             Some(Transaction::Origin(origin)) => {
-                let result = origin.propagated_to(&self.context, &asker, &table, &delta);
-                let (to, request) = asker;
+                let result = origin.propagated_to(&self.context, &incoming);
                 return self.context.reply(
-                    &to,
+                    &from,
                     Message::Propagated {
                         gid,
                         request,
@@ -275,26 +280,25 @@ impl Machine {
                 );
             }
             Some(Transaction::Participant(participant)) => {
-                participant.propagate(&mut self.context, now, asker, table, delta, false);
+                participant.propagate(&mut self.context, now, incoming, false);
                 return self.forget_if_over(now, &gid);
             }
             None if self.is_stopping => Some(self.not_ready()),
             None if self.ended.contains_key(&gid) || gid.origin() == self.context.me => {
                 Some(Refusal::conflict(
                     &self.context.me,
-                    &table,
+                    table,
                     "The transaction has already ended here.",
                 ))
             }
-            None if delta.is_empty() => {
+            None if incoming.delta.is_empty() => {
                 Some(Refusal::forbidden(&self.context.me, "The delta is empty."))
             }
-            None => self.context.check_member(&asker.0, &table).err(),
+            None => self.context.check_member(&from, table).err(),
         };
         if let Some(refusal) = refused {
-            let (to, request) = asker;
             return self.context.reply(
-                &to,
+                &from,
                 Message::Propagated {
                     gid,
                     request,
@@ -302,8 +306,8 @@ impl Machine {
                 },
             );
         }
-        let mut participant = Box::new(Participant::new(gid.clone(), asker.0.clone(), now));
-        participant.propagate(&mut self.context, now, asker, table, delta, true);
+        let mut participant = Box::new(Participant::new(gid.clone(), from, now));
+        participant.propagate(&mut self.context, now, incoming, true);
         self.transactions
             .insert(gid.clone(), Transaction::Participant(participant));
         self.forget_if_over(now, &gid);

@@ -6,6 +6,7 @@ use super::announcement::Announcement;
 use super::changes::Changes;
 use super::context::Context;
 use super::interface::{CallbackAnswer, Decision, Message, Millis, RequestId, Summary};
+use super::participant::Incoming;
 use super::{Outcome, Tally};
 use crate::delta::{Captured, Delta};
 use crate::name::{Gid, PeerName, TableName};
@@ -87,9 +88,10 @@ impl Origin {
         let news = self
             .changes
             .absorb(&context.me, &context.tables, captured, &todo);
-        match news.and_then(|news| context.propagate(&self.gid, news)) {
+        let patience_ms = context.limits.transaction_ms_max + self.changes.weight_ms();
+        self.deadline = self.since + patience_ms;
+        match news.and_then(|news| context.propagate(&self.gid, news, patience_ms)) {
             Ok(asked) => {
-                self.deadline += Context::allowance(self.changes.row_count());
                 self.contacted
                     .extend(asked.iter().map(|(_, peer)| peer.clone()));
                 self.stage = Stage::Propagating(asked.into_iter().collect());
@@ -103,10 +105,14 @@ impl Origin {
     pub(super) fn propagated_to(
         &mut self,
         context: &Context,
-        (from, request): &(PeerName, RequestId),
-        table: &TableName,
-        delta: &Delta,
+        incoming: &Incoming,
     ) -> Result<bool, Refusal> {
+        let Incoming {
+            asker: (from, request),
+            table,
+            delta,
+            ..
+        } = incoming;
         if !matches!(self.stage, Stage::Propagating(_)) {
             return Err(Refusal::conflict(
                 &context.me,

@@ -30,11 +30,21 @@ pub(super) struct Participant {
     /// Questions of this peer, and which delta caused them.
     questions: BTreeMap<RequestId, (PeerName, Asker)>,
     tally: Tally,
+    told_patience_ms: Millis,
     stage: Stage,
 }
 
 /// A question of another peer: who, and its number.
-type Asker = (PeerName, RequestId);
+pub(super) type Asker = (PeerName, RequestId);
+
+/// A delta as it comes from another peer.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) asker: Asker,
+    pub(super) table: TableName,
+    pub(super) patience_ms: Millis,
+    pub(super) delta: Delta,
+}
 
 #[derive(Debug)]
 struct Serving {
@@ -100,6 +110,7 @@ impl Participant {
             queue: VecDeque::new(),
             questions: BTreeMap::new(),
             tally: Tally::default(),
+            told_patience_ms: 0,
             stage: Stage::Open { putting: None },
         }
     }
@@ -144,12 +155,17 @@ impl Participant {
         &mut self,
         context: &mut Context,
         now: Millis,
-        asker: Asker,
-        table: TableName,
-        delta: Delta,
+        incoming: Incoming,
         adopts: bool,
     ) {
+        let Incoming {
+            asker,
+            table,
+            patience_ms,
+            delta,
+        } = incoming;
         self.last_heard = now;
+        self.told_patience_ms = self.told_patience_ms.max(patience_ms);
         if let Some(serving) = self.served.get(&asker) {
             if let Some(answer) = serving.answer.clone() {
                 self.reply(context, &asker, answer);
@@ -236,7 +252,8 @@ impl Participant {
                 let news = self
                     .changes
                     .absorb(&context.me, &context.tables, captured, &todo);
-                match news.and_then(|news| context.propagate(&self.gid, news)) {
+                let patience_ms = self.patience_ms(context);
+                match news.and_then(|news| context.propagate(&self.gid, news, patience_ms)) {
                     Ok(asked) => {
                         self.spread(&asker, asked);
                         self.close(context, &asker);
@@ -686,8 +703,15 @@ impl Participant {
         }
     }
 
+    /// How long the transaction may take, as the origin and this peer's own part of it say.
+    fn patience_ms(&self, context: &Context) -> Millis {
+        let own = context.limits.transaction_ms_max + self.changes.weight_ms();
+        own.max(self.told_patience_ms)
+    }
+
     fn idle_deadline(&self, context: &Context) -> Millis {
-        self.last_heard + context.limits.idle_ms_max + Context::allowance(self.changes.row_count())
+        let patience_ms = self.patience_ms(context);
+        self.last_heard + patience_ms.max(context.limits.idle_ms_max)
     }
 
     pub(super) fn timeout(&self, context: &Context) -> Option<Millis> {

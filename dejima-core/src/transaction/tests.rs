@@ -112,11 +112,14 @@ fn received(from: &str, message: Message) -> Input {
     }
 }
 
+/// The patience is what the origin says who captured one row, and the government who captured two.
 fn propagate(origin: &str, request: RequestId, name: &str) -> Message {
+    let rows = if name == "left" { 1 } else { 2 };
     Message::Propagate {
         gid: gid(origin),
         request,
         table: table(name),
+        patience_ms: Limits::default().transaction_ms_max + rows,
         delta: insert("x"),
     }
 }
@@ -442,6 +445,7 @@ fn changes_that_come_back_are_put_in_another_round() {
         gid: gid("bank"),
         request: 7,
         table: table("left"),
+        patience_ms: 0,
         delta: upper,
     };
     assert_eq!(
@@ -880,6 +884,7 @@ fn invariant_3_two_values_for_one_attribute_conflict() {
         gid: gid("bank"),
         request: 3,
         table: table("right"),
+        patience_ms: 0,
         delta: insert("y"),
     };
     let outputs = after(&mut gov, 2, received("insurer", other));

@@ -20,8 +20,10 @@ use dejima_proto::v1::{CloseRequest, CloseResponse, Refusal, UploadRequest};
 use serde_json::json;
 use tonic::transport::{Channel, Endpoint};
 
-/// Longer than any peer takes: it bounds the hook if the peer stops in the middle of a call.
+/// Longer than any peer takes for a small capture: it bounds the hook if the peer stops in the middle of a call.
 const CALL_MAX: Duration = Duration::from_secs(60);
+/// A part has up to 72 KiB, and a peer may take a millisecond for each.
+const CALL_MAX_PER_PART: Duration = Duration::from_millis(100);
 /// The peer is on the same machine.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// The answer may carry the changes of other peers; the peer is trusted.
@@ -112,6 +114,11 @@ async fn ask(question: Question) -> String {
         Ok(Err(why)) => return away(&gid, &address, &why),
         Err(_) => return away(&gid, &address, "it does not accept the connection"),
     };
+    let parts = match kind {
+        Kind::Close { parts, .. } => parts,
+        Kind::Upload { .. } => 0,
+    };
+    let limit = CALL_MAX + CALL_MAX_PER_PART * parts;
     let answer = match kind {
         Kind::Close {
             round,
@@ -120,7 +127,7 @@ async fn ask(question: Question) -> String {
         } => {
             let capture = capture.into();
             tokio::time::timeout(
-                CALL_MAX,
+                limit,
                 close(
                     peer,
                     CloseRequest {
@@ -134,7 +141,7 @@ async fn ask(question: Question) -> String {
             .await
         }
         Kind::Upload { first, slices } => {
-            tokio::time::timeout(CALL_MAX, upload(peer, &gid, first, slices)).await
+            tokio::time::timeout(limit, upload(peer, &gid, first, slices)).await
         }
     };
     match answer {
@@ -143,7 +150,7 @@ async fn ask(question: Question) -> String {
         Err(_) => away(
             &gid,
             &address,
-            &format!("it has not answered for {} s", CALL_MAX.as_secs()),
+            &format!("it has not answered for {} s", limit.as_secs()),
         ),
     }
 }

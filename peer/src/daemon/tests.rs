@@ -480,6 +480,7 @@ fn delta(from: &str, table: &str, columns: [&str; 2]) -> PropagateRequest {
         table: table.into(),
         columns: columns.map(str::to_owned).to_vec(),
         rows: Vec::new(),
+        patience_ms: 4_000,
     }
 }
 

@@ -214,6 +214,7 @@ impl Entrance {
             incoming.request,
             incoming.table.clone(),
         );
+        let patience_ms = incoming.patience_ms;
         let delta = incoming.into_delta(schema)?;
         match self
             .ask(
@@ -222,6 +223,7 @@ impl Entrance {
                     gid,
                     request,
                     table,
+                    patience_ms,
                     delta,
                 },
             )

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dejima_core::delta::{Cell, Change, ColumnIndex, Delta, Key, RowId, Schema, Value};
 use dejima_core::name::{Gid, PeerName, TableName};
-use dejima_core::transaction::RequestId;
+use dejima_core::transaction::{Millis, RequestId};
 use dejima_proto::v1;
 
 use super::{Invalid, gid, peer, table};
@@ -28,6 +28,7 @@ impl Parts {
         gid: &Gid,
         request: RequestId,
         table: &TableName,
+        patience_ms: Millis,
         schema: &Schema,
         delta: Delta,
     ) -> Self {
@@ -42,6 +43,7 @@ impl Parts {
                 .map(|column| column.name.clone())
                 .collect(),
             rows: Vec::new(),
+            patience_ms,
         };
         Self {
             head,
@@ -94,15 +96,6 @@ fn size(key: &Key, change: &Change) -> usize {
         }
 }
 
-/// About as many bytes as a delta needs.
-pub(crate) fn delta_size(delta: &Delta) -> usize {
-    delta
-        .rows
-        .iter()
-        .map(|(row, change)| size(&row.key, change))
-        .sum()
-}
-
 fn row_to_wire(key: Key, change: Change) -> v1::Row {
     let change = match change {
         Change::Insert { new } => v1::row::Change::Insert(v1::Insert {
@@ -152,6 +145,8 @@ pub struct IncomingDelta {
     pub table: TableName,
     /// The columns as the sender has them.
     pub columns: Vec<String>,
+    /// How long the whole transaction may take.
+    pub patience_ms: Millis,
     rows: Vec<v1::Row>,
 }
 
@@ -164,6 +159,7 @@ impl IncomingDelta {
             request: part.request,
             table: table(&part.table)?,
             columns: part.columns,
+            patience_ms: part.patience_ms,
             rows: part.rows,
         })
     }

@@ -13,7 +13,6 @@ use dejima_core::refusal::Refusal;
 use dejima_core::transaction::Decision;
 use dejima_proto::v1;
 
-pub(crate) use delta::delta_size;
 pub use delta::{IncomingDelta, Parts};
 pub use fact::{fact_from_wire, fact_to_wire};
 

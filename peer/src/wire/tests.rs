@@ -78,7 +78,7 @@ fn parts(delta: Delta) -> Vec<v1::PropagateRequest> {
         Gid::new(GID).expect("a gid"),
     );
     let table = TableName::new("T").expect("a name");
-    Parts::new(&from, &gid, 7, &table, &schema(), delta).collect()
+    Parts::new(&from, &gid, 7, &table, 4_000, &schema(), delta).collect()
 }
 
 fn put_together(parts: Vec<v1::PropagateRequest>) -> Result<Delta, Invalid> {
