@@ -33,12 +33,17 @@ elif [ "$(ulimit -s)" != unlimited ] && [ "$(ulimit -s)" -lt 8192 ]; then echo '
 else echo ok; fi
 $shell$, helper));
 
-  -- Identifies the file's present content and mode; NULL if there is no file.
+  -- Identifies the file's present content and mode; NULL if there is no file. In plpgsql, which keeps what it has
+  -- parsed and planned: a function in SQL is parsed and planned anew in each transaction.
   EXECUTE format($sql$
     CREATE OR REPLACE FUNCTION dejima.helper_state() RETURNS text
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L$sql$, format(
-    $sql$SELECT size || ' ' || extract(epoch FROM modification) || ' ' || extract(epoch FROM change)
-         FROM pg_stat_file(%L, true) WHERE NOT isdir$sql$, helper));
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L$sql$, format(
+    $body$
+BEGIN
+  RETURN (SELECT f.size || ' ' || extract(epoch FROM f.modification) || ' ' || extract(epoch FROM f.change)
+    FROM pg_stat_file(%L, true) AS f WHERE NOT f.isdir);
+END
+$body$, helper));
 END
 $dejima$;
 

@@ -57,10 +57,12 @@ BEGIN
   -- Looked up by xid, never in a setting: the row goes when its savepoint is rolled back.
   SELECT t.voted INTO has_voted FROM dejima.transaction AS t WHERE t.xid = pg_current_xact_id();
   IF NOT FOUND THEN
-    SELECT p.name || ':' || gen_random_uuid() INTO STRICT new_gid FROM dejima.peer AS p;
+    INSERT INTO dejima.transaction (gid, xid, started)
+    SELECT p.name || ':' || gen_random_uuid(), pg_current_xact_id(), clock_timestamp() FROM dejima.peer AS p
+    RETURNING gid INTO STRICT new_gid;
     -- Held until the outcome is visible (design: "the advisory lock is free and the row is absent, in that order").
+    -- Nobody knows the gid yet, nor sees the row.
     PERFORM pg_advisory_xact_lock(hashtextextended(new_gid, 0));
-    INSERT INTO dejima.transaction (gid, xid, started) VALUES (new_gid, pg_current_xact_id(), clock_timestamp());
   ELSIF has_voted THEN
     RAISE EXCEPTION 'shared data cannot be changed after the peers have voted on this transaction'
       USING ERRCODE = '55000',

@@ -2,21 +2,6 @@
 
 SET LOCAL ROLE dejima;
 
--- Takes the transaction's log and returns the capture in chunks of whole lines, about 1 MiB each; a longer
--- line is a chunk of its own. Sorting and adding up spill to disk, so memory stays bounded by the chunk.
-CREATE OR REPLACE FUNCTION dejima.take_capture() RETURNS SETOF text
-LANGUAGE sql AS $dejima$
-  WITH taken AS (
-    DELETE FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id()
-    RETURNING d.statement, json_build_array(d.statement, d.dejima_table, d.old, d.new)::text || E'\n' AS line
-  ), placed AS (
-    SELECT line, statement, sum(octet_length(line)) OVER (ORDER BY statement ROWS UNBOUNDED PRECEDING) / 1048576 AS chunk
-    FROM taken
-  )
-  SELECT string_agg(line, '' ORDER BY statement) FROM placed GROUP BY chunk ORDER BY chunk
-$dejima$;
-REVOKE ALL ON FUNCTION dejima.take_capture() FROM PUBLIC;
-
 -- Raises the error for a peer that gave no usable answer: fail closed.
 CREATE OR REPLACE FUNCTION dejima.refuse_unusable(why text) RETURNS void
 LANGUAGE plpgsql AS $dejima$
@@ -90,7 +75,9 @@ END
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.upload(text, integer, text) FROM PUBLIC;
 
--- Takes what the transaction captured and puts the question. NULL if there is nothing to ask.
+-- Takes what the transaction captured and puts the question. NULL if there is nothing to ask. The log comes in
+-- chunks of whole lines, about 1 MiB each; a longer line is a chunk of its own. Sorting and adding up spill to disk,
+-- so memory stays bounded by the chunk.
 CREATE OR REPLACE FUNCTION dejima.ask_peer(gid text, round integer) RETURNS jsonb
 LANGUAGE plpgsql AS $dejima$
 DECLARE
@@ -99,7 +86,16 @@ DECLARE
   capture text;
   line text;
 BEGIN
-  FOR chunk IN SELECT dejima.take_capture() LOOP
+  FOR chunk IN
+    WITH taken AS (
+      DELETE FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id()
+      RETURNING d.statement, json_build_array(d.statement, d.dejima_table, d.old, d.new)::text || E'\n' AS line
+    ), placed AS (
+      SELECT t.line, t.statement, sum(octet_length(t.line)) OVER (ORDER BY t.statement ROWS UNBOUNDED PRECEDING) / 1048576 AS place
+      FROM taken AS t
+    )
+    SELECT string_agg(p.line, '' ORDER BY p.statement) FROM placed AS p GROUP BY p.place ORDER BY p.place
+  LOOP
     IF capture IS NOT NULL THEN
       parts := dejima.upload(gid, parts, capture);
     END IF;
@@ -124,6 +120,8 @@ CREATE OR REPLACE FUNCTION dejima.hook() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC'
+-- By index, also when the plan was made while the log was empty.
+SET enable_seqscan = off SET jit = off
 SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C'
 AS $dejima$
 DECLARE

@@ -36,6 +36,10 @@ pub const VERSION: i32 = 1;
 /// Sessions for what must never wait behind open transactions: finishing others is what makes them end.
 const CONTROL_SESSIONS: usize = 4;
 
+/// These sessions run a handful of statements with keys for parameters: planned once, by index, whatever size the
+/// tables had then. Why they commit asynchronously: see `Inner::control`.
+const CONTROL_SETTINGS: &str = "-c synchronous_commit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
+
 /// How a peer reaches its database.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -80,7 +84,7 @@ impl Database {
         let wait = Duration::from_millis(options.lock_wait_ms_max);
         let transactions = pool(&config, options.pool, wait);
         let extra = config.get_options().unwrap_or_default();
-        config.options(format!("{extra} -c synchronous_commit=off"));
+        config.options(format!("{extra} {CONTROL_SETTINGS}"));
         let control = pool(&config, CONTROL_SESSIONS, wait.max(Duration::from_secs(5)));
         let inner = Inner {
             place,

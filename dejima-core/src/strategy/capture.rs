@@ -79,11 +79,15 @@ fn trigger(
     let function = function(base.oid, event);
     // A plan made for one changed row must do for ten thousand: pairing old and new rows hashes, always, also
     // when a put function with other settings makes the change.
+    let planner = match event {
+        "update" => "SET enable_nestloop = off SET enable_mergejoin = off SET enable_hashjoin = on",
+        _ => "",
+    };
     let body = format!(
         "\n#variable_conflict use_column\nBEGIN\n{statements}\nIF FOUND THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
     );
     format!(
-        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {PINNED} SET enable_nestloop = off SET enable_mergejoin = off SET enable_hashjoin = on SET enable_seqscan = on AS {};\n\
+        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {PINNED} {planner} AS {};\n\
          REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;\n\
          CREATE TRIGGER dejima_capture_{event} {when} ON {} {referencing}\nFOR EACH STATEMENT EXECUTE FUNCTION {function}()",
         literal(&body),

@@ -1,8 +1,12 @@
-//! Put: one function a Dejima table that writes changed rows into the base table.
+//! Put: two functions a Dejima table that write changed rows into the base table.
 //!
-//! Every statement joins the rows of the JSON argument, as they stand there, to the base table by its key. The
-//! function's settings leave the planner one way, an index lookup for each row, which is right for one row as
-//! for ten thousand, in a table of any size. Names that the generated SQL adds hold a space.
+//! The first tries one row by one small statement, which names in its WHERE all that must hold. If it finds the
+//! row, all is said: PostgreSQL compares the row's newest version, after any wait for its lock. Otherwise, and for
+//! several rows, the second takes over. It alone decides about refusals, so one row and many mean the same.
+//!
+//! The second joins the rows of the JSON argument, as they stand there, to the base table by its key. Its settings
+//! leave the planner one way, an index lookup for each row, which is right for one row as for ten thousand, in a
+//! table of any size. Names that the generated SQL adds hold a space.
 
 use super::quote::literals;
 use super::{BaseColumn, PINNED, Strategy, identifier, literal};
@@ -12,23 +16,35 @@ const ROW: &str = "\"dejima put\".\"dejima row\"";
 /// All rows of the JSON argument.
 const ROWS: &str = "dejima.put_rows($1) AS \"dejima put\"(\"dejima row\")";
 
-/// Creates the function.
+/// The only row of the JSON argument, in plpgsql.
+const ONLY_ROW: &str = "(SELECT putting AS \"dejima row\") AS \"dejima put\"";
+
+/// Creates the functions.
 pub(super) fn create(strategy: &Strategy) -> String {
-    let function = function(strategy);
+    let (function, set_function) = (function(strategy), set_function(strategy));
     format!(
-        "CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql {PINNED}\n\
+        "CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql AS {};\n\
+         REVOKE ALL ON FUNCTION {function}(jsonb) FROM PUBLIC;\n\
+         CREATE OR REPLACE FUNCTION {set_function}(jsonb) RETURNS void LANGUAGE plpgsql\n\
          SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off AS {};\n\
-         REVOKE ALL ON FUNCTION {function}(jsonb) FROM PUBLIC",
+         REVOKE ALL ON FUNCTION {set_function}(jsonb) FROM PUBLIC",
+        literal(&one_row(strategy)),
         literal(&body(strategy)),
     )
 }
 
-/// Drops the function.
+/// Drops the functions.
 pub(super) fn remove(strategy: &Strategy) -> String {
-    format!("DROP FUNCTION IF EXISTS {}(jsonb)", function(strategy))
+    format!(
+        "DROP FUNCTION IF EXISTS {}(jsonb), {}(jsonb)",
+        function(strategy),
+        set_function(strategy)
+    )
 }
 
-/// Creates `dejima.put`, which gives each element of its argument to the function of its Dejima table.
+/// Creates `dejima.put`, which gives each element of its argument to the function of its Dejima table. The settings
+/// are its own, so that they cost once a call. Without sequential scans a plan made for a small base table still
+/// does when the table has grown.
 pub(super) fn create_dispatcher(strategies: &[Strategy]) -> String {
     let branches: String = strategies
         .iter()
@@ -45,7 +61,8 @@ pub(super) fn create_dispatcher(strategies: &[Strategy]) -> String {
            CASE part->>'table'\n{branches}    ELSE PERFORM dejima.refuse_table(part->>'table');\n  END CASE;\nEND LOOP;\nEND\n"
     );
     format!(
-        "CREATE OR REPLACE FUNCTION dejima.put(jsonb) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {};\n\
+        "CREATE OR REPLACE FUNCTION dejima.put(jsonb) RETURNS void LANGUAGE plpgsql {PINNED}\n\
+         SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off AS {};\n\
          REVOKE ALL ON FUNCTION dejima.put(jsonb) FROM PUBLIC",
         literal(if strategies.is_empty() {
             "\nBEGIN\n  PERFORM dejima.refuse_table($1->0->>'table');\nEND\n"
@@ -57,6 +74,102 @@ pub(super) fn create_dispatcher(strategies: &[Strategy]) -> String {
 
 fn function(strategy: &Strategy) -> String {
     format!("dejima.put_{}", strategy.id)
+}
+
+fn set_function(strategy: &Strategy) -> String {
+    format!("dejima.put_{}_rows", strategy.id)
+}
+
+fn one_row(s: &Strategy) -> String {
+    let found = format!("{} AND {}", key(s), s.shows());
+    format!(
+        "
+#variable_conflict use_column
+DECLARE
+  putting constant jsonb := $1->0;
+  is_shown boolean;
+BEGIN
+IF jsonb_array_length($1) = 1
+  AND (coalesce(putting->'old', '{{}}') || coalesce(putting->'new', '{{}}')) - ARRAY[{names}] = '{{}}' THEN
+  CASE putting->>'op'
+  WHEN 'update' THEN
+    {update}
+  WHEN 'insert' THEN
+    {insert}
+    RETURNING {is_shown} INTO is_shown;
+  WHEN 'delete' THEN
+    DELETE FROM {target} USING {ONLY_ROW} WHERE {found} AND {old_holds};
+    is_shown := nullif(FOUND, false);
+  ELSE
+  END CASE;
+  IF is_shown THEN
+    RETURN;
+  ELSIF NOT is_shown THEN
+    PERFORM dejima.refuse_hidden({table}, {base});
+  END IF;
+END IF;
+PERFORM {set_function}($1);
+END
+",
+        names = literals(s.schema.columns.iter().map(|c| c.name.as_str())),
+        update = update_one(s, &found),
+        insert = insert_from(s, ONLY_ROW),
+        is_shown = is_shown(s),
+        target = target(s),
+        old_holds = old_holds(s),
+        table = literal(s.table.as_str()),
+        base = literal(&s.base.sql_name()),
+        set_function = set_function(s),
+    )
+}
+
+/// Most updates change one column: for these PostgreSQL keeps the plan, which takes longer to make than to run. The
+/// UPDATE names the columns that change and no other, so that a base table's UPDATE OF triggers see the truth.
+fn update_one(s: &Strategy, found: &str) -> String {
+    let (target, is_shown) = (target(s), is_shown(s));
+    let branch = |(name, base): (&str, &BaseColumn)| {
+        format!(
+            "IF (putting->'new') - {name} = '{{}}' AND (putting->'old') - {name} = '{{}}' THEN
+      UPDATE {target} SET {assignment} FROM {ONLY_ROW}
+      WHERE {found} AND {old_holds} AND {differs} RETURNING {is_shown} INTO is_shown;
+    ELS",
+            assignment = assignment(name, base),
+            old_holds = old_holds_in(s, name, base),
+            differs = differs_in(s, name, base),
+            name = literal(name),
+        )
+    };
+    let branches: String = s.pairs().map(branch).collect();
+    // SQL text in pieces, of which only those of the columns that the row names are taken.
+    let pieces = |side: &str, piece: &dyn Fn(&str, &BaseColumn) -> String| {
+        let one = |(name, base): (&str, &BaseColumn)| {
+            format!(
+                "CASE WHEN putting->'{side}' ? {} THEN {} END",
+                literal(name),
+                literal(&piece(name, base))
+            )
+        };
+        s.pairs().map(one).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "{branches}IF putting ? 'old' AND (putting->'new') <> '{{}}' THEN
+      EXECUTE {head} || array_to_string(ARRAY[{assignments}], ', ') || {found}
+        || array_to_string(ARRAY['', {old_holds}], ' AND ') || ' AND (' || array_to_string(ARRAY['false', {differs}], ' OR ') || {tail}
+      INTO is_shown USING putting;
+    END IF;",
+        head = literal(&format!("UPDATE {target} SET ")),
+        assignments = pieces("new", &assignment),
+        found = literal(&format!(
+            " FROM (SELECT $1 AS \"dejima row\") AS \"dejima put\" WHERE {found}"
+        )),
+        old_holds = pieces("old", &|name, base| old_holds_in(s, name, base)),
+        differs = pieces("new", &|name, base| differs_in(s, name, base)),
+        tail = literal(&format!(") RETURNING {is_shown}")),
+    )
+}
+
+fn is_shown(s: &Strategy) -> String {
+    format!("{} IS TRUE", s.shows())
 }
 
 fn body(s: &Strategy) -> String {
@@ -239,7 +352,8 @@ END IF;",
     )
 }
 
-fn insert(s: &Strategy) -> String {
+/// An INSERT without its RETURNING.
+fn insert_from(s: &Strategy, rows: &str) -> String {
     let shown = s
         .pairs()
         .map(|(name, base)| (identifier(&base.name), new_value(name, base)));
@@ -252,13 +366,26 @@ fn insert(s: &Strategy) -> String {
     let (columns, values): (Vec<_>, Vec<_>) = shown.chain(hidden).unzip();
     let key_columns: Vec<_> = s.key.columns.iter().map(|c| identifier(c)).collect();
     format!(
+        "INSERT INTO {target} ({columns})
+    SELECT {values}
+    FROM {rows}
+    ON CONFLICT ({key_columns}) DO NOTHING",
+        target = target(s),
+        columns = columns.join(", "),
+        values = values.join(", "),
+        key_columns = key_columns.join(", "),
+    )
+}
+
+fn insert(s: &Strategy) -> String {
+    let rows = format!(
+        "dejima.put_rows($1) WITH ORDINALITY AS \"dejima put\"(\"dejima row\", \"dejima ordinal\")
+    WHERE {ROW}->>'op' = 'insert' ORDER BY \"dejima put\".\"dejima ordinal\""
+    );
+    format!(
         "IF inserts > 0 THEN
   WITH inserted AS (
-    INSERT INTO {target} ({columns})
-    SELECT {values}
-    FROM dejima.put_rows($1) WITH ORDINALITY AS \"dejima put\"(\"dejima row\", \"dejima ordinal\")
-    WHERE {ROW}->>'op' = 'insert' ORDER BY \"dejima put\".\"dejima ordinal\"
-    ON CONFLICT ({key_columns}) DO NOTHING
+    {insert}
     RETURNING {shows} AS shown
   ) SELECT count(*), count(*) FILTER (WHERE inserted.shown) INTO done, shown FROM inserted;
   IF shown <> done THEN
@@ -275,10 +402,8 @@ fn insert(s: &Strategy) -> String {
     PERFORM dejima.refuse_present({table});
   END IF;
 END IF;",
+        insert = insert_from(s, &rows),
         target = target(s),
-        columns = columns.join(", "),
-        values = values.join(", "),
-        key_columns = key_columns.join(", "),
         shows = s.shows(),
         table = literal(s.table.as_str()),
         base = literal(&s.base.sql_name()),
@@ -399,24 +524,33 @@ fn moved(s: &Strategy) -> String {
 /// Every column that the row's `old` names holds that value. One that holds the new value already was changed by
 /// somebody else: stale as well.
 fn old_holds(s: &Strategy) -> String {
-    let one = |(name, base): (&str, &BaseColumn)| {
-        let (now, name) = (
-            format!("{}::text COLLATE \"C\"", column(s, base)),
-            literal(name),
-        );
-        format!("(NOT {ROW}->'old' ? {name} OR {now} IS NOT DISTINCT FROM {ROW}->'old'->>{name})")
-    };
-    s.pairs().map(one).collect::<Vec<_>>().join(" AND ")
+    let all: Vec<_> = s
+        .pairs()
+        .map(|(name, base)| old_holds_in(s, name, base))
+        .collect();
+    all.join(" AND ")
+}
+
+fn old_holds_in(s: &Strategy, name: &str, base: &BaseColumn) -> String {
+    let (now, name) = (now(s, base), literal(name));
+    format!("(NOT {ROW}->'old' ? {name} OR {now} IS NOT DISTINCT FROM {ROW}->'old'->>{name})")
 }
 
 /// Some column that the row sets holds another value.
 fn differs(s: &Strategy) -> String {
-    let one = |(name, base): (&str, &BaseColumn)| {
-        let (now, name) = (
-            format!("{}::text COLLATE \"C\"", column(s, base)),
-            literal(name),
-        );
-        format!("{ROW}->'new' ? {name} AND {now} IS DISTINCT FROM {ROW}->'new'->>{name}")
-    };
-    format!("({})", s.pairs().map(one).collect::<Vec<_>>().join(" OR "))
+    let any: Vec<_> = s
+        .pairs()
+        .map(|(name, base)| differs_in(s, name, base))
+        .collect();
+    format!("({})", any.join(" OR "))
+}
+
+fn differs_in(s: &Strategy, name: &str, base: &BaseColumn) -> String {
+    let (now, name) = (now(s, base), literal(name));
+    format!("({ROW}->'new' ? {name} AND {now} IS DISTINCT FROM {ROW}->'new'->>{name})")
+}
+
+/// What the base row holds, compared byte by byte.
+fn now(s: &Strategy, base: &BaseColumn) -> String {
+    format!("{}::text COLLATE \"C\"", column(s, base))
 }
