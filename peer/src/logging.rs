@@ -6,10 +6,8 @@ use crate::config::{Error, LogConfig, LogFormat};
 
 /// Begins to log.
 pub fn start(config: &LogConfig) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&config.filter).map_err(|error| Error::Invalid {
-        key: "log.filter".into(),
-        why: error.to_string(),
-    })?;
+    let filter =
+        EnvFilter::try_new(&config.filter).map_err(|error| Error::invalid("log.filter", error))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
