@@ -88,7 +88,7 @@ impl Context {
                 .filter(|peer| **peer != self.me)
                 .cloned()
                 .collect()),
-            Some(Err(silent)) => Err(Refusal::incomplete_group(&self.me, table, silent)),
+            Some(Err(missing)) => Err(Refusal::incomplete_group(&self.me, table, missing)),
             None => Err(Refusal::incomplete_group(&self.me, table, &[])),
         }
     }
@@ -108,7 +108,7 @@ impl Context {
                 let why = format!("Peer \"{from}\" is no member of Dejima table \"{table}\".");
                 Err(Refusal::forbidden(&self.me, &why))
             }
-            Err(silent) => Err(Refusal::incomplete_group(&self.me, table, silent)),
+            Err(missing) => Err(Refusal::incomplete_group(&self.me, table, missing)),
         }
     }
 
