@@ -56,7 +56,7 @@ pub(crate) async fn groups(address: &str, output: Output) -> anyhow::Result<()> 
         let groups = groups.iter().map(|group| {
             json!({
                 "table": group.table, "members": group.members, "columns": group.columns,
-                "complete": group.complete, "silent_seeds": group.silent_seeds,
+                "complete": group.complete, "missing": group.missing,
             })
         });
         return Ok(print_json(
@@ -65,9 +65,10 @@ pub(crate) async fn groups(address: &str, output: Output) -> anyhow::Result<()> 
     }
     let mut rows = table(&["table", "members", "columns", "complete"]);
     for group in &groups {
-        let complete = match (group.complete, group.silent_seeds.as_slice()) {
-            (true, _) => "yes".to_owned(),
-            (false, silent) => format!("no answer yet from {}", silent.join(", ")),
+        let complete = if group.complete {
+            "yes".to_owned()
+        } else {
+            format!("no: {}", group.missing.join("; "))
         };
         rows.add_row([
             &group.table,

@@ -89,19 +89,21 @@ impl Refusal {
         }
     }
 
-    /// A peer that does not know yet with whom it shares.
-    pub fn incomplete_group(peer: &PeerName, table: &TableName, silent_seeds: &[String]) -> Self {
+    /// A peer that cannot tell yet with whom it shares: `missing` says what keeps the group from being complete.
+    pub fn incomplete_group(peer: &PeerName, table: &TableName, missing: &[String]) -> Self {
+        let detail = if missing.is_empty() {
+            format!("Peer \"{peer}\" knows of no group of that name.")
+        } else {
+            format!("At peer \"{peer}\": {}.", missing.join("; "))
+        };
         Self {
             peer: peer.clone(),
             sqlstate: sqlstate::CANNOT_CONNECT_NOW.into(),
             message: format!(
-                "peer \"{peer}\" does not know yet who shares Dejima table \"{table}\""
+                "the group of Dejima table \"{table}\" is not complete at peer \"{peer}\""
             ),
-            detail: format!(
-                "These seeds have not answered yet: {}.",
-                silent_seeds.join(", ")
-            ),
-            hint: "Try again when a seed has answered; `dejima groups` shows the state.".into(),
+            detail,
+            hint: "Try again when `dejima groups` shows that the group is complete there.".into(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::Retryable;
 use dejima_core::database::{self, Database, DeclaredTable};
 use dejima_core::group::{self, Identity, Share};
-use dejima_core::name::TableName;
+use dejima_core::name::{PeerName, TableName};
 use dejima_core::transaction;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -37,8 +37,13 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address cannot be listened on.
-    #[error(transparent)]
-    Listen(#[from] NotListening),
+    #[error("peer \"{peer}\": {why}")]
+    Listen {
+        /// The peer.
+        peer: PeerName,
+        /// Which address, and why.
+        why: NotListening,
+    },
     /// The database is not what it must be.
     #[error(transparent)]
     Database(#[from] database::Error),
@@ -58,8 +63,16 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), E
         .iter()
         .for_each(|warning| warn!("{warning}"));
     info!(peer = %config.name, listen = config.listen, local = %config.local, "starting");
-    let public = PublicAddress::take(&config.listen).await?;
-    let local = TakenLocalAddress::take(&config.local).await?;
+    let not_listening = |why| Error::Listen {
+        peer: config.name.clone(),
+        why,
+    };
+    let public = PublicAddress::take(&config.listen)
+        .await
+        .map_err(not_listening)?;
+    let local = TakenLocalAddress::take(&config.local)
+        .await
+        .map_err(not_listening)?;
     let prepared = tokio::select! {
         prepared = prepare(&config) => prepared?,
         () = &mut stop => return Ok(()),
@@ -118,26 +131,9 @@ async fn connect(config: &Config) -> Result<Database, database::Error> {
         .without_max_times();
     attempt
         .retry(waits)
-        .when(may_come)
+        .when(database::Error::is_unreachable)
         .notify(|error, wait| warn!(wait_ms = wait.as_millis(), "{error}"))
         .await
-}
-
-/// True while the database may still come: nobody answers, or it is starting, stopping or full. Whatever else a
-/// server says (no such database, no such role, a wrong password) it will say again.
-fn may_come(error: &database::Error) -> bool {
-    const PASSING: [&str; 4] = [
-        "SQLSTATE 57P01",
-        "SQLSTATE 57P02",
-        "SQLSTATE 57P03",
-        "SQLSTATE 53300",
-    ];
-    match error {
-        database::Error::Unreachable { why, .. } => {
-            !why.contains("SQLSTATE") || PASSING.iter().any(|state| why.contains(state))
-        }
-        _ => false,
-    }
 }
 
 /// A peer that serves.
@@ -186,7 +182,12 @@ impl Serving {
         let health = Health::default();
         let for_peers = server::for_peers(&entrance, &health)?;
         let for_local = server::for_local(&entrance, Arc::new(known), &health)?;
-        let (public, local) = (public.open()?, local.open()?);
+        let not_listening = |why| Error::Listen {
+            peer: config.name.clone(),
+            why,
+        };
+        let public = public.open().map_err(not_listening)?;
+        let local = local.open().map_err(not_listening)?;
         let (end, ended) = watch::channel(());
         let servers = vec![
             tokio::spawn(for_peers.serve_with_incoming_shutdown(public, dropped(ended.clone()))),

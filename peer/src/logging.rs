@@ -1,21 +1,18 @@
 //! Logs to standard error, for people or for programs. Values of rows are never logged.
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 use crate::config::{Error, LogConfig, LogFormat};
 
 /// Begins to log.
 pub fn start(config: &LogConfig) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&config.filter).map_err(|error| Error::Invalid {
-        key: "log.filter".into(),
-        why: error.to_string(),
-    })?;
+    let invalid = |error| Error::invalid("log.filter", error);
+    let filter = EnvFilter::try_new(&config.filter).map_err(|error| invalid(error.to_string()))?;
     // At `debug` this crate logs the parameters of statements, which are values of rows.
-    let driver = "tokio_postgres=info".parse().map_err(|_| Error::Invalid {
-        key: "log.filter".into(),
-        why: "the driver's directive cannot be read".into(),
-    })?;
-    let filter = filter.add_directive(driver);
+    let driver = "tokio_postgres=info".parse();
+    let filter =
+        filter.add_directive(driver.map_err(|error: ParseError| invalid(error.to_string()))?);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

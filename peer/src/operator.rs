@@ -145,7 +145,7 @@ fn group_to_wire(group: GroupState) -> v1::Group {
         table: group.table.into(),
         members: group.members.into_iter().map(String::from).collect(),
         columns: group.columns,
-        silent_seeds: group.missing,
+        missing: group.missing,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::error::Error as _;
 
+use tokio_postgres::error::SqlState;
+
 use crate::name::PeerName;
 use crate::strategy::Invalid;
 
@@ -20,7 +22,7 @@ pub enum Error {
     },
     /// No session.
     #[error(
-        "peer \"{peer}\": no session with the database at {place}: {why}; see that it runs and lets role \"dejima\" in (pg_hba.conf)"
+        "peer \"{peer}\": no session with the database at {place}: {why}; {cure}", cure = if *passing { "see that it runs there" } else { "correct the url; see that Dejima is installed (`dejima install` makes role dejima) and that pg_hba.conf lets the role in" }
     )]
     Unreachable {
         /// The peer.
@@ -29,6 +31,8 @@ pub enum Error {
         place: String,
         /// What was tried and said.
         why: String,
+        /// Whether trying again can help, see [`Error::is_unreachable`].
+        passing: bool,
     },
     /// Another role than `dejima`, or a superuser.
     #[error(
@@ -54,7 +58,7 @@ pub enum Error {
     },
     /// plsh is not in the database.
     #[error(
-        "peer \"{peer}\": the database at {place} has no plsh; install the package on its server (Debian: postgresql-15-plsh), then install Dejima into the database as superuser"
+        "peer \"{peer}\": the database at {place} has no plsh; install the package on its server (Debian: postgresql-15-plsh), then install Dejima into the database as superuser with `dejima install`"
     )]
     NoPlsh {
         /// The peer.
@@ -64,7 +68,7 @@ pub enum Error {
     },
     /// Nothing is installed.
     #[error(
-        "peer \"{peer}\": Dejima is not installed in the database at {place}; install it as superuser (sql/README.md)"
+        "peer \"{peer}\": Dejima is not installed in the database at {place}; install it as superuser with `dejima install`"
     )]
     NotInstalled {
         /// The peer.
@@ -85,7 +89,7 @@ pub enum Error {
         owner: String,
     },
     /// Installed by another version.
-    #[error("peer \"{peer}\": the database at {place} has version {version} of Dejima's schema, and this peer needs version {needed}; install again as superuser", needed = super::VERSION)]
+    #[error("peer \"{peer}\": the database at {place} has version {version} of Dejima's schema, and this peer needs version {needed}; install again as superuser with `dejima install`", needed = super::VERSION)]
     OtherVersion {
         /// The peer.
         peer: PeerName,
@@ -147,6 +151,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// True while the database may still come: nobody answers, or it is starting, stopping or full. Whatever else
+    /// a server says (no such database, no such role, a wrong password) it will say again.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { passing: true, .. })
+    }
+
     pub(super) fn url(peer: &PeerName, error: &tokio_postgres::Error) -> Self {
         Self::Url {
             peer: peer.clone(),
@@ -159,15 +169,40 @@ impl Error {
         place: &str,
         error: &deadpool_postgres::PoolError,
     ) -> Self {
-        let why = match error {
-            deadpool_postgres::PoolError::Backend(error) => describe(error),
-            other => other.to_string(),
-        };
+        match error {
+            deadpool_postgres::PoolError::Backend(error) => Self::no_session(peer, place, error),
+            other => Self::Unreachable {
+                peer: peer.clone(),
+                place: place.to_owned(),
+                why: other.to_string(),
+                passing: true,
+            },
+        }
+    }
+
+    pub(super) fn no_session(peer: &PeerName, place: &str, error: &tokio_postgres::Error) -> Self {
         Self::Unreachable {
             peer: peer.clone(),
             place: place.to_owned(),
-            why,
+            why: describe(error),
+            passing: is_passing(error),
         }
+    }
+}
+
+/// Of what a server says, these pass; of what the client finds, everything but a mistake in the connection string
+/// and a server that wants another kind of login or TLS.
+fn is_passing(error: &tokio_postgres::Error) -> bool {
+    match (error.code(), error.source()) {
+        (Some(code), _) => [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::TOO_MANY_CONNECTIONS,
+        ]
+        .contains(code),
+        (None, Some(cause)) => cause.is::<std::io::Error>(),
+        (None, None) => true,
     }
 }
 

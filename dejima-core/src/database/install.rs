@@ -36,11 +36,8 @@ pub async fn install(superuser_url: &str, installation: &Installation) -> Result
         superuser_url.parse().map_err(|e| Error::url(peer, &e))?;
     config.application_name("dejima install");
     let connected = config.connect(NoTls).await;
-    let (client, connection) = connected.map_err(|e| Error::Unreachable {
-        peer: peer.clone(),
-        place: super::place(&config),
-        why: describe(&e),
-    })?;
+    let (client, connection) =
+        connected.map_err(|e| Error::no_session(peer, &super::place(&config), &e))?;
     let io = tokio::spawn(connection);
     let done = client.batch_execute(&install_sql(installation)).await;
     drop(client);

@@ -245,12 +245,12 @@ impl Machine {
             .get(seed)
             .and_then(|contact| contact.answered_by.as_ref());
         match answered_by {
-            None => Some(seed.to_owned()),
+            None => Some(format!("seed {seed} has not answered yet")),
             Some(peer) if *peer == self.me.peer || self.facts.of(&share.table, peer).is_some() => {
                 None
             }
             Some(peer) => Some(format!(
-                "{seed} (peer \"{peer}\" answers there, but does not share it)"
+                "at seed {seed} peer \"{peer}\" answers, which does not share it"
             )),
         }
     }

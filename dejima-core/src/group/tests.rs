@@ -440,7 +440,7 @@ fn a_seed_that_does_not_share_is_named() {
     let missing = members(network.at("http://gov"), "B").expect_err("nobody else shares it");
     assert_eq!(
         missing,
-        ["http://bank (peer \"bank\" answers there, but does not share it)"]
+        ["at seed http://bank peer \"bank\" answers, which does not share it"]
     );
     assert!(network.complaints.iter().any(|said| {
         said.contains("\"gov\" speaks of Dejima table \"B\", which this peer does not share")

@@ -50,7 +50,7 @@ pub struct DefaultValue(pub String);
 impl<'de> Deserialize<'de> for DefaultValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "a default is a text, a number, true or false")]
         enum Written {
             Bool(bool),
             Integer(i64),
@@ -69,7 +69,10 @@ impl<'de> Deserialize<'de> for DefaultValue {
 impl<'de> Deserialize<'de> for ColumnMapping {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(
+            untagged,
+            expecting = "a column is \"name\" or { name = \"...\", column = \"...\" }"
+        )]
         enum Written {
             Same(String),
             Renamed { name: String, column: String },

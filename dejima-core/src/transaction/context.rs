@@ -114,7 +114,7 @@ impl Context {
                 .filter(|peer| **peer != self.me)
                 .cloned()
                 .collect()),
-            Some(Err(silent)) => Err(Refusal::incomplete_group(&self.me, table, silent)),
+            Some(Err(missing)) => Err(Refusal::incomplete_group(&self.me, table, missing)),
             None => Err(Refusal::incomplete_group(&self.me, table, &[])),
         }
     }
@@ -134,7 +134,7 @@ impl Context {
                 let why = format!("Peer \"{from}\" is no member of Dejima table \"{table}\".");
                 Err(Refusal::forbidden(&self.me, &why))
             }
-            Err(silent) => Err(Refusal::incomplete_group(&self.me, table, silent)),
+            Err(missing) => Err(Refusal::incomplete_group(&self.me, table, missing)),
         }
     }
 }

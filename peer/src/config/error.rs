@@ -39,8 +39,10 @@ pub enum Error {
         flag: String,
     },
     /// A value that is no good.
-    #[error("`{key}`: {why}")]
+    #[error("{place}`{key}`: {why}")]
     Invalid {
+        /// Where it is said, with a colon: file and line, the variable or the flag; empty if nowhere.
+        place: String,
         /// The key, with its position if it is in a list.
         key: String,
         /// What is wrong, and what would be right.
@@ -49,8 +51,9 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn invalid(key: impl Into<String>, why: impl ToString) -> Self {
+    pub(crate) fn invalid(key: impl Into<String>, why: impl ToString) -> Self {
         Self::Invalid {
+            place: String::new(),
             key: key.into(),
             why: why.to_string(),
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use dejima_core::strategy::Declaration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use toml::de::DeTable;
 
 use super::Error;
 
@@ -75,16 +76,40 @@ pub(super) fn text(file: &Path) -> Result<String, Error> {
 
 /// Parses a file by itself: only here is the line of a mistake known.
 pub(super) fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, Error> {
-    toml::from_str(text).map_err(|error| {
-        let before = error
-            .span()
-            .and_then(|span| text.get(..span.start))
-            .unwrap_or("");
-        let line = before.matches('\n').count() + 1;
-        Error::InFile {
-            file: file.into(),
-            line,
-            why: error.message().to_owned(),
-        }
+    toml::from_str(text).map_err(|error| Error::InFile {
+        file: file.into(),
+        line: line_at(text, error.span().map_or(0, |span| span.start)),
+        why: error
+            .message()
+            .replace("expected usize", "expected a whole number")
+            .replace("expected u64", "expected a whole number"),
     })
+}
+
+/// The line where a key such as `database.pool` or `seed[1]` is said, if it is.
+pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
+    let document = DeTable::parse(text).ok()?;
+    let mut parts = key.split(['.', '[', ']']).filter(|part| !part.is_empty());
+    let first = parts.next()?;
+    let (_, mut found) = document
+        .get_ref()
+        .iter()
+        .find(|(name, _)| name.get_ref() == first)?;
+    for part in parts {
+        let inner = match part.parse::<usize>() {
+            Ok(at) => found.get_ref().get(at),
+            Err(_) => found.get_ref().get(part),
+        };
+        found = inner?;
+    }
+    Some(line_at(text, found.span().start))
+}
+
+/// Counted from 1.
+fn line_at(text: &str, byte: usize) -> usize {
+    text.bytes()
+        .take(byte)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
 }

@@ -20,6 +20,38 @@ pub fn read(
     arguments: &Arguments,
     environment: &BTreeMap<String, String>,
 ) -> Result<Config, Error> {
+    read_layers(arguments, environment).map_err(|error| located(error, arguments, environment))
+}
+
+/// Adds to a mistake where it was said.
+fn located(error: Error, arguments: &Arguments, environment: &BTreeMap<String, String>) -> Error {
+    let Error::Invalid { key, why, .. } = error else {
+        return error;
+    };
+    let is_flag = arguments
+        .values()
+        .iter()
+        .any(|(flag, value)| *flag == key && value.is_some());
+    let place = if is_flag {
+        format!("--{}: ", flag(&key))
+    } else if environment.contains_key(&variable(&key)) {
+        format!("{}: ", variable(&key))
+    } else {
+        in_file(arguments.config.as_deref(), &key).unwrap_or_default()
+    };
+    Error::Invalid { place, key, why }
+}
+
+fn in_file(file: Option<&Path>, key: &str) -> Option<String> {
+    let file = file?;
+    let line = file::line_of(&file::text(file).ok()?, key)?;
+    Some(format!("{}, line {line}: ", file.display()))
+}
+
+fn read_layers(
+    arguments: &Arguments,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, Error> {
     let (merged, own_tables) = merge(arguments, environment)?;
     let tables = tables(&merged, arguments.config.as_deref(), own_tables)?;
     let seeds = match seeds_outside(arguments, environment)? {

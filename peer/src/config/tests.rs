@@ -176,7 +176,12 @@ fn broken_toml_names_file_and_line() {
     );
     let said = mistake(&BANK.replace("url =", "pool = \"many\"\nurl ="));
     assert!(
-        said.starts_with("bank.toml, line 6: ") && said.contains("many"),
+        said == "bank.toml, line 6: invalid type: string \"many\", expected a whole number",
+        "{said}"
+    );
+    let said = mistake(&BANK.replace("\"first_name\", {", "3, {"));
+    assert!(
+        said == "bank.toml, line 14: a column is \"name\" or { name = \"...\", column = \"...\" }",
         "{said}"
     );
     let said = mistake(&BANK.replace("name = \"ShareGovBank\"", "name = \"\""));
@@ -207,7 +212,7 @@ fn a_wrong_value_names_its_origin() {
         .expect_err("no format")
         .to_string();
     assert!(
-        said == "`log.format`: \"xml\" is neither \"text\" nor \"json\"",
+        said == "--log-format: `log.format`: \"xml\" is neither \"text\" nor \"json\"",
         "{said}"
     );
 }
@@ -234,7 +239,7 @@ fn values_that_are_no_good_name_the_cure() {
         (
             "127.0.0.1:7001",
             "7001",
-            "`listen`: \"7001\" is no address to listen on: use HOST:PORT",
+            "bank.toml, line 3: `listen`: \"7001\" is no address to listen on: use HOST:PORT",
         ),
         (
             "127.0.0.1:7001",
@@ -264,12 +269,12 @@ fn values_that_are_no_good_name_the_cure() {
         (
             "http://127.0.0.1:7002/",
             "127.0.0.1:7002",
-            "`seed[0]`: \"127.0.0.1:7002\" is no peer's address: use http://HOST:PORT",
+            "bank.toml, line 7: `seed[0]`: \"127.0.0.1:7002\" is no peer's address: use http://HOST:PORT",
         ),
         (
             "[database]",
             "[limits]\ndelta_bytes_max = 0\n[database]",
-            "`limits.delta_bytes_max`: must be 1 at least",
+            "bank.toml, line 6: `limits.delta_bytes_max`: must be 1 at least",
         ),
     ];
     for (right, wrong, expected) in cases {

@@ -29,7 +29,10 @@ pub enum NotListening {
         address: String,
     },
     /// Everything else.
-    #[error("`{key}`: cannot listen on {address}: {why}")]
+    #[error(
+        "`{key}`: cannot listen on {address}: {why}; see that the host or the folder is there and that this user may \
+         use it, or choose another address with --{key}"
+    )]
     Other {
         /// The key in the configuration.
         key: &'static str,
@@ -120,7 +123,11 @@ impl TakenLocalAddress {
                     address: address.to_string(),
                 })
             }
-            LocalAddress::Unix(path) => Ok(Self::Unix(path.clone())),
+            LocalAddress::Unix(path) => {
+                let folder = path.parent().unwrap_or(path);
+                std::fs::metadata(folder).map_err(not_listening("local", address))?;
+                Ok(Self::Unix(path.clone()))
+            }
         }
     }
 

@@ -113,10 +113,10 @@ pub fn for_peers(
         service_name(&acknowledge),
         service_name(&detect),
     ];
-    let reflection = reflection(&names)?;
     Ok(builder()
         .add_service(health.service())
-        .add_service(reflection)
+        .add_service(reflection(&names).build_v1()?)
+        .add_service(reflection(&names).build_v1alpha()?)
         .add_service(propagate)
         .add_service(acknowledge)
         .add_service(detect))
@@ -132,10 +132,10 @@ pub fn for_local(
         CallbackServer::new(entrance.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let operator = OperatorServer::new(OperatorService::new(known, entrance.events.clone()));
     let names = [service_name(&callback), service_name(&operator)];
-    let reflection = reflection(&names)?;
     Ok(builder()
         .add_service(health.service())
-        .add_service(reflection)
+        .add_service(reflection(&names).build_v1()?)
+        .add_service(reflection(&names).build_v1alpha()?)
         .add_service(callback)
         .add_service(operator))
 }
@@ -153,14 +153,9 @@ fn service_name<S: tonic::server::NamedService>(_: &S) -> &'static str {
     S::NAME
 }
 
-fn reflection(
-    services: &[&'static str],
-) -> Result<
-    tonic_reflection::server::v1::ServerReflectionServer<
-        impl tonic_reflection::server::v1::ServerReflection,
-    >,
-    tonic_reflection::server::Error,
-> {
+/// Describes the services. It is served in both versions of its protocol: Python's and older clients ask in
+/// v1alpha only.
+fn reflection(services: &[&'static str]) -> tonic_reflection::server::Builder<'static> {
     let health = <tonic_health::pb::health_server::HealthServer<tonic_health::server::HealthService> as tonic::server::NamedService>::NAME;
     let mut builder = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(dejima_proto::DESCRIPTOR)
@@ -169,7 +164,7 @@ fn reflection(
     for service in services {
         builder = builder.with_service_name(*service);
     }
-    builder.build_v1()
+    builder
 }
 
 /// Whether the peer serves, in the words of grpc.health.v1, for the whole and for each service.

@@ -6,5 +6,6 @@ mod fixture;
 mod large;
 mod privacy;
 mod refusals;
+mod start;
 mod statements;
 mod transactions;
