@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::error::{self, Error};
 
 /// The oldest version that we claim.
-const VERSION_MIN: u32 = 14;
+const VERSION_MIN: u32 = 15;
 /// Where Debian's packages put each version.
 const DEBIAN_FOLDER: &str = "/usr/lib/postgresql";
 /// Says to Debian's packages not to create and start a cluster of their own.

@@ -213,7 +213,7 @@ fn sentence(step: &Step, databases: usize) -> String {
         }
         Outcome::Refused { sqlstate, .. } => {
             format!(
-                "refused with {sqlstate}, DETAIL and HINT; nothing has changed in any of the {databases} databases"
+                "refused with {sqlstate}, DETAIL and HINT; nothing has changed in the {databases} databases"
             )
         }
     }

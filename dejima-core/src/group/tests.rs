@@ -326,7 +326,7 @@ fn a_silent_seed_holds_up_nobody_else() {
     );
     assert_eq!(
         members(network.at("http://bank"), "C"),
-        Err(vec!["http://ins".into()])
+        Err(vec!["seed http://ins has not answered yet".into()])
     );
     assert!(!network.at("http://bank").is_complete());
     network.boot("ins", "http://ins", 1, triangle("ins"));
