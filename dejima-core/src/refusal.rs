@@ -92,7 +92,7 @@ impl Refusal {
     /// A peer that cannot tell yet with whom it shares: `missing` says what keeps the group from being complete.
     pub fn incomplete_group(peer: &PeerName, table: &TableName, missing: &[String]) -> Self {
         let detail = if missing.is_empty() {
-            format!("Peer \"{peer}\" knows of no group of that name.")
+            "Its operator sees in `dejima groups` what is missing.".into()
         } else {
             format!("At peer \"{peer}\": {}.", missing.join("; "))
         };

@@ -205,8 +205,16 @@ impl Database {
     }
 
     fn refusal(&self, gid: &Gid, error: &Error) -> Refusal {
-        warn!(%gid, error = describe(error), "the database refuses");
-        refuse::refusal(self.peer(), error)
+        // PostgreSQL's own text may quote a row; what goes to other peers names no value, so it may be logged.
+        let refusal = refuse::refusal(self.peer(), error);
+        let Refusal {
+            sqlstate,
+            message,
+            detail,
+            ..
+        } = &refusal;
+        warn!(%gid, sqlstate, message, detail, "the database refuses");
+        refusal
     }
 
     fn no_session(&self, error: &PoolError) -> Refusal {

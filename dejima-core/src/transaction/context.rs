@@ -88,7 +88,7 @@ impl Context {
     ) -> Result<Vec<(RequestId, PeerName)>, Refusal> {
         let mut deliveries = vec![];
         for (table, delta) in news {
-            for to in self.members(&table)? {
+            for to in self.members(&table, gid.origin() == self.me)? {
                 deliveries.push((to, table.clone(), delta.clone()));
             }
         }
@@ -107,14 +107,18 @@ impl Context {
         Ok(asked)
     }
 
-    fn members(&self, table: &TableName) -> Result<Vec<PeerName>, Refusal> {
+    fn members(&self, table: &TableName, is_own: bool) -> Result<Vec<PeerName>, Refusal> {
         match self.tables.get(table).map(|membership| &membership.members) {
             Some(Ok(members)) => Ok(members
                 .iter()
                 .filter(|peer| **peer != self.me)
                 .cloned()
                 .collect()),
-            Some(Err(missing)) => Err(Refusal::incomplete_group(&self.me, table, missing)),
+            // Seeds and columns are told to the own client only (invariant 5).
+            Some(Err(missing)) if is_own => {
+                Err(Refusal::incomplete_group(&self.me, table, missing))
+            }
+            Some(Err(_)) => Err(Refusal::incomplete_group(&self.me, table, &[])),
             None => Err(Refusal::incomplete_group(&self.me, table, &[])),
         }
     }
@@ -134,7 +138,7 @@ impl Context {
                 let why = format!("Peer \"{from}\" is no member of Dejima table \"{table}\".");
                 Err(Refusal::forbidden(&self.me, &why))
             }
-            Err(missing) => Err(Refusal::incomplete_group(&self.me, table, missing)),
+            Err(_) => Err(Refusal::incomplete_group(&self.me, table, &[])),
         }
     }
 }
