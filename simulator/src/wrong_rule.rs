@@ -40,49 +40,18 @@ impl WrongRule {
     }
 
     /// The message as it is understood.
-    pub(crate) fn forge(self, message: Message) -> Message {
-        match (self, message) {
-            (
-                WrongRule::DeltaIsDropped,
-                Message::Propagate {
-                    gid,
-                    request,
-                    table,
-                    patience_ms,
-                    delta,
-                },
-            ) => Message::Propagate {
-                gid,
-                request,
-                table,
-                patience_ms,
-                delta: poorer(delta),
-            },
-            (
-                WrongRule::RevisionIsKept,
-                Message::Propagate {
-                    gid,
-                    request,
-                    table,
-                    patience_ms,
-                    delta,
-                },
-            ) => Message::Propagate {
-                gid,
-                request,
-                table,
-                patience_ms,
-                delta: first_revisions(delta),
-            },
-            (WrongRule::InquiryMeansCommit, Message::Decided { gid, request, .. }) => {
-                Message::Decided {
-                    gid,
-                    request,
-                    decision: Some(Decision::Commit),
-                }
+    pub(crate) fn forge(self, mut message: Message) -> Message {
+        match (self, &mut message) {
+            (WrongRule::DeltaIsDropped, Message::Propagate { delta, .. }) => {
+                drop_last_column(delta)
             }
-            (_, message) => message,
+            (WrongRule::RevisionIsKept, Message::Propagate { delta, .. }) => drop_revisions(delta),
+            (WrongRule::InquiryMeansCommit, Message::Decided { decision, .. }) => {
+                *decision = Some(Decision::Commit);
+            }
+            _ => {}
         }
+        message
     }
 
     /// The outcome as the origin understands it.
@@ -101,20 +70,18 @@ fn cells_of(change: &mut Change) -> Option<&mut BTreeMap<ColumnIndex, Cell>> {
     }
 }
 
-/// The delta without its last column.
-fn poorer(mut delta: Delta) -> Delta {
+/// Leaves the delta without its last column.
+fn drop_last_column(delta: &mut Delta) {
     for cells in delta.rows.values_mut().filter_map(cells_of) {
-        if let Some((&last, _)) = cells.iter().next_back().filter(|(column, _)| **column > 0) {
-            cells.remove(&last);
-        }
+        let last = cells.keys().next_back().copied();
+        last.filter(|column| *column > 0)
+            .map(|column| cells.remove(&column));
     }
-    delta
 }
 
-/// The delta without what strategies replaced.
-fn first_revisions(mut delta: Delta) -> Delta {
+/// Leaves the delta without what strategies replaced.
+fn drop_revisions(delta: &mut Delta) {
     for cells in delta.rows.values_mut().filter_map(cells_of) {
         cells.retain(|_, cell| cell.revision == 0);
     }
-    delta
 }
