@@ -306,7 +306,7 @@ async fn a_database_that_is_not_ready_is_refused() {
     assert_eq!(
         connect(|_| ()).await,
         format!(
-            "peer \"bank\": Dejima is not installed in the database at {place}; install it as superuser (sql/README.md)"
+            "peer \"bank\": Dejima is not installed in the database at {place}; install it as superuser with `dejima install`"
         )
     );
     bed.admin("DROP EXTENSION plsh");
