@@ -20,15 +20,8 @@ pub(crate) async fn insert(
 ) -> anyhow::Result<()> {
     let client = connect(&arguments.place, peer).await?;
     let mut statement = Statement::default();
-    let named = arguments
-        .values
-        .iter()
-        .map(|a| (a.column.as_str(), Some(a.value.as_str())));
-    let null = arguments.null.iter().map(|column| (column.as_str(), None));
-    let (columns, places): (Vec<String>, Vec<String>) = named
-        .chain(null)
-        .map(|(column, value)| (quote(column), statement.place(value)))
-        .unzip();
+    let (columns, places): (Vec<String>, Vec<String>) =
+        statement.assign(&arguments.values, &arguments.null).unzip();
     let target = target(&client, &arguments.table).await?;
     let sql = format!(
         "INSERT INTO {target} ({}) VALUES ({})",
@@ -46,14 +39,9 @@ pub(crate) async fn update(
 ) -> anyhow::Result<()> {
     let client = connect(&arguments.place, peer).await?;
     let mut statement = Statement::default();
-    let named = arguments
-        .set
-        .iter()
-        .map(|a| (a.column.as_str(), Some(a.value.as_str())));
-    let null = arguments.null.iter().map(|column| (column.as_str(), None));
-    let set: Vec<String> = named
-        .chain(null)
-        .map(|(column, value)| format!("{} = {}", quote(column), statement.place(value)))
+    let set: Vec<String> = statement
+        .assign(&arguments.set, &arguments.null)
+        .map(|(column, place)| format!("{column} = {place}"))
         .collect();
     let key = statement.condition(&arguments.key);
     let target = target(&client, &arguments.table).await?;
@@ -107,6 +95,21 @@ struct Statement {
 }
 
 impl Statement {
+    /// Takes the values of some columns and NULL for others: each quoted column, and what stands for its value.
+    fn assign<'a>(
+        &'a mut self,
+        values: &'a [Assignment],
+        null: &'a [String],
+    ) -> impl Iterator<Item = (String, String)> + 'a {
+        let named = values
+            .iter()
+            .map(|a| (a.column.as_str(), Some(a.value.as_str())));
+        let null = null.iter().map(|column| (column.as_str(), None));
+        named
+            .chain(null)
+            .map(|(column, value)| (quote(column), self.place(value)))
+    }
+
     /// Takes a value and says what stands for it in the statement.
     fn place(&mut self, value: Option<&str>) -> String {
         self.values.push(Text(value.map(str::to_owned)));

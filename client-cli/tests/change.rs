@@ -68,7 +68,7 @@ fn values_arrive_as_they_were_typed() {
     );
     let sql = r#"SELECT "a b", "select" IS NULL AS is_null FROM "Odd Names" ORDER BY 1"#;
     let read = bench.dejima(&["sql", sql, "-o", "json"]);
-    let read: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap();
+    let read: serde_json::Value = serde_json::from_slice(&read.stdout).expect("it prints JSON");
     let expected = serde_json::json!({ "results": [
         { "columns": ["a b", "is_null"], "rows": [["1", "t"], ["2", "f"]], "count": 2 },
     ] });
@@ -98,7 +98,8 @@ fn a_refusal_says_sqlstate_and_reason_and_ends_with_1() {
     );
 
     let as_json = bench.dejima(&["insert", TABLE, "a b=100", "-o", "json"]);
-    let document: serde_json::Value = serde_json::from_slice(&as_json.stderr).unwrap();
+    let document: serde_json::Value =
+        serde_json::from_slice(&as_json.stderr).expect("it says errors in JSON");
     assert_eq!(document["error"]["sqlstate"], "23514");
 
     for no_row in [
@@ -127,7 +128,7 @@ fn a_command_that_needs_a_peer_says_so() {
             .env_remove("DEJIMA_PEER")
             .env_remove("DEJIMA_DATABASE")
             .output()
-            .unwrap()
+            .expect("the command starts")
     };
     assert_eq!(status(&command(&["peers"])), Some(2));
     assert_eq!(status(&command(&["sql", "SELECT 1"])), Some(2));
@@ -144,7 +145,7 @@ fn scripts_and_manual_are_complete() {
         Command::new(env!("CARGO_BIN_EXE_dejima"))
             .args(arguments)
             .output()
-            .unwrap()
+            .expect("the command starts")
     };
     let completions = command(&["completions", "bash"]);
     assert!(String::from_utf8_lossy(&completions.stdout).contains("_dejima"));

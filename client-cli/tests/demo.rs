@@ -71,10 +71,14 @@ fn the_story_ends_well_and_leaves_nothing() {
     let mut said = String::new();
     demo.stdout
         .as_mut()
-        .unwrap()
+        .expect("it is piped")
         .read_to_string(&mut said)
-        .unwrap();
-    assert_eq!(demo.wait().unwrap().code(), Some(0), "{said}");
+        .expect("the demo prints UTF-8");
+    assert_eq!(
+        demo.wait().expect("it is our child").code(),
+        Some(0),
+        "{said}"
+    );
     assert!(
         said.contains("the copies agree, and pg_prepared_xacts is empty everywhere"),
         "{said}"
@@ -105,21 +109,22 @@ fn it_stays_until_it_is_interrupted_and_can_be_asked() {
             .find(|word| word.starts_with(start))
             .map(str::to_owned)
     };
-    let address = word("unix:").unwrap();
+    let address = word("unix:").expect("the demo prints the local address");
     let ask = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dejima"));
         command
             .args(arguments)
             .args(["--peer", &address, "-o", "json"])
             .output()
-            .unwrap()
+            .expect("the command starts")
     };
-    let peers: serde_json::Value = serde_json::from_slice(&ask(&["peers"]).stdout).unwrap();
+    let peers: serde_json::Value =
+        serde_json::from_slice(&ask(&["peers"]).stdout).expect("it prints JSON");
     let names = peers["peers"]
         .as_array()
-        .unwrap()
+        .expect("a list of peers")
         .iter()
-        .map(|peer| peer["name"].as_str().unwrap());
+        .map(|peer| peer["name"].as_str().expect("a name is text"));
     assert_eq!(
         names.collect::<Vec<_>>(),
         ["bank", "government", "insurance"]
@@ -145,7 +150,8 @@ fn it_stays_until_it_is_interrupted_and_can_be_asked() {
         "--set",
         "risk_factor=101",
     ]);
-    let error: serde_json::Value = serde_json::from_slice(&refused.stderr).unwrap();
+    let error: serde_json::Value =
+        serde_json::from_slice(&refused.stderr).expect("it says errors in JSON");
     assert_eq!(
         (refused.status.code(), error["error"]["sqlstate"].as_str()),
         (Some(1), Some("23514"))
