@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dejima_core::delta::{Captured, Key, Put, PutRow, Row, Value};
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::refusal::{Refusal, sqlstate};
-use dejima_core::transaction::{Outcome, Recovered};
+use dejima_core::transaction::{Answer, Decision, Outcome, Recovered, Request};
 
 use crate::scenario::{Character, SharedTable};
 
@@ -51,6 +51,17 @@ pub enum Obstacle {
     Refused(Refusal),
 }
 
+/// What became of a request.
+#[derive(Debug)]
+pub enum Executed {
+    /// The answer.
+    Answered(Answer),
+    /// Done; this request has no answer.
+    Silent,
+    /// A row lock is in the way: try again.
+    Waiting(Request),
+}
+
 impl Database {
     /// An empty database.
     pub fn new(me: PeerName, tables: Vec<SharedTable>, character: Character) -> Self {
@@ -66,6 +77,58 @@ impl Database {
             finished: BTreeMap::new(),
             statement: 0,
         }
+    }
+
+    /// Carries out one request of the machine. While it `may_wait`, a row lock in its way does not refuse it.
+    pub fn execute(&mut self, request: Request, may_wait: bool) -> Executed {
+        Executed::Answered(match request {
+            Request::Apply { gid, puts } => match self.apply(&gid, &puts) {
+                Ok(captured) => Answer::Applied { gid, captured },
+                Err(Obstacle::Locked) if may_wait => {
+                    return Executed::Waiting(Request::Apply { gid, puts });
+                }
+                Err(obstacle) => {
+                    self.roll_back(&gid);
+                    let refusal = match obstacle {
+                        Obstacle::Refused(refusal) => refusal,
+                        Obstacle::Locked => Refusal::conflict(&self.me, &puts[0].table, "locked"),
+                    };
+                    Answer::Refused { gid, refusal }
+                }
+            },
+            Request::Prepare {
+                gid,
+                parent,
+                children,
+            } => match self.prepare(&gid, parent, children) {
+                Ok(()) => Answer::Prepared { gid },
+                Err(refusal) => Answer::Refused { gid, refusal },
+            },
+            Request::Rollback { gid } => {
+                self.roll_back(&gid);
+                Answer::RolledBack { gid }
+            }
+            Request::Finish { gid, decision, .. } => {
+                self.finish(&gid, decision == Decision::Commit);
+                Answer::Finished { gid }
+            }
+            Request::Outcomes { gids } => {
+                let outcome = |gid: Gid| {
+                    let outcome = self.outcome(&gid);
+                    (gid, outcome)
+                };
+                Answer::Outcomes {
+                    outcomes: gids.into_iter().map(outcome).collect(),
+                }
+            }
+            Request::Forget { gids } => {
+                self.forget(&gids);
+                return Executed::Silent;
+            }
+            Request::Recover => Answer::Recovered {
+                found: self.recovered(),
+            },
+        })
     }
 
     /// The committed rows.
@@ -89,6 +152,11 @@ impl Database {
     /// True if nothing is open, prepared or locked.
     pub fn is_quiet(&self) -> bool {
         self.open.is_empty() && self.prepared.is_empty() && self.locks.is_empty()
+    }
+
+    /// True if the transaction is prepared.
+    pub fn is_prepared(&self, gid: &Gid) -> bool {
+        self.prepared.contains_key(gid)
     }
 
     /// Prepared transactions.

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use dejima_core::delta::Key;
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{
-    Answer, CallbackAnswer, Decision, Input, Limits, Machine, Message, Millis, Output, Request,
-    RequestId,
+    CallbackAnswer, Decision, Input, Limits, Machine, Message, Millis, Output, Request, RequestId,
 };
 
 use crate::client::{Client, Operation};
-use crate::database::{Database, Obstacle};
+use crate::database::{Database, Executed};
 use crate::history::History;
 use crate::random::Random;
 use crate::scenario::{Scenario, Weather};
@@ -18,6 +17,8 @@ use crate::wrong_rule::WrongRule;
 
 /// How long a statement waits for a row lock, in virtual ms.
 const LOCK_WAIT_MS: Millis = 60;
+/// Between two attempts to get it.
+const LOCK_POLL_MS: Millis = 3;
 /// How long a question waits for its answer.
 const DEADLINE_MS: Millis = 2_000;
 /// When the heal phase must have ended everything.
@@ -394,69 +395,33 @@ impl World {
 
     fn database_request(&mut self, peer: usize, request: Request, since: Millis) {
         let epoch = self.peers[peer].epoch;
+        let may_wait = self.now < since + LOCK_WAIT_MS;
         let database = &mut self.peers[peer].database;
-        let answer = match request {
-            Request::Apply { gid, puts } => match database.apply(&gid, &puts) {
-                Ok(captured) => Answer::Applied { gid, captured },
-                Err(Obstacle::Refused(refusal)) => {
-                    database.roll_back(&gid);
-                    Answer::Refused { gid, refusal }
-                }
-                Err(Obstacle::Locked) if self.now < since + LOCK_WAIT_MS => {
-                    let request = Request::Apply { gid, puts };
-                    return self.at(
-                        3,
-                        Event::Database {
-                            peer,
-                            epoch,
-                            request,
-                            since,
-                        },
-                    );
-                }
-                Err(Obstacle::Locked) => {
-                    database.roll_back(&gid);
-                    let table = puts[0].table.clone();
-                    let refusal = dejima_core::refusal::Refusal::conflict(
-                        &self.scenario.peers[peer],
-                        &table,
-                        "locked",
-                    );
-                    Answer::Refused { gid, refusal }
-                }
-            },
-            Request::Prepare {
-                gid,
-                parent,
-                children,
-            } => match database.prepare(&gid, parent, children) {
-                Ok(()) => Answer::Prepared { gid },
-                Err(refusal) => Answer::Refused { gid, refusal },
-            },
-            Request::Rollback { gid } => {
-                database.roll_back(&gid);
-                Answer::RolledBack { gid }
+        let finishing = match &request {
+            Request::Finish { gid, decision, .. } if database.is_prepared(gid) => {
+                Some((gid.clone(), *decision))
             }
-            Request::Finish { gid, decision, .. } => {
-                if database.finish(&gid, decision == Decision::Commit) {
-                    self.history.finished(&gid, peer, decision);
-                }
-                Answer::Finished { gid }
-            }
-            Request::Outcomes { gids } => {
-                let rule = self.wrong_rule;
-                let outcome = |gid: Gid| {
-                    let outcome = database.outcome(&gid);
-                    (gid, rule.map_or(outcome, |rule| rule.presume(outcome)))
+            _ => None,
+        };
+        let answer = match database.execute(request, may_wait) {
+            Executed::Answered(answer) => answer,
+            Executed::Silent => return,
+            Executed::Waiting(request) => {
+                let event = Event::Database {
+                    peer,
+                    epoch,
+                    request,
+                    since,
                 };
-                Answer::Outcomes {
-                    outcomes: gids.into_iter().map(outcome).collect(),
-                }
+                return self.at(LOCK_POLL_MS, event);
             }
-            Request::Forget { gids } => return database.forget(&gids),
-            Request::Recover => Answer::Recovered {
-                found: database.recovered(),
-            },
+        };
+        if let Some((gid, decision)) = finishing {
+            self.history.finished(&gid, peer, decision);
+        }
+        let answer = match self.wrong_rule {
+            Some(rule) => rule.misread(answer),
+            None => answer,
         };
         let delay = self.random.below(3);
         self.at(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dejima_core::delta::{Cell, Change, ColumnIndex, Delta};
-use dejima_core::transaction::{Decision, Message, Outcome};
+use dejima_core::transaction::{Answer, Decision, Message, Outcome};
 
 /// A rule that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +54,14 @@ impl WrongRule {
         message
     }
 
-    /// The outcome as the origin understands it.
-    pub(crate) fn presume(self, outcome: Outcome) -> Outcome {
-        match (self, outcome) {
-            (WrongRule::HeldMeansAborted, Outcome::Pending) => Outcome::Aborted,
-            (_, outcome) => outcome,
+    /// The database's answer as the machine understands it.
+    pub(crate) fn misread(self, mut answer: Answer) -> Answer {
+        if let (WrongRule::HeldMeansAborted, Answer::Outcomes { outcomes }) = (self, &mut answer) {
+            for (_, outcome) in outcomes.iter_mut().filter(|(_, o)| *o == Outcome::Pending) {
+                *outcome = Outcome::Aborted;
+            }
         }
+        answer
     }
 }
 
