@@ -28,7 +28,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 1, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 2, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 
@@ -64,6 +64,17 @@ CREATE TABLE IF NOT EXISTS dejima.transaction (
 CREATE TABLE IF NOT EXISTS dejima.participant (
   gid text PRIMARY KEY,
   children text[] NOT NULL
+);
+
+-- Prepared transactions that the operator ended before their decision was known (`dejima tx resolve`). A note goes
+-- when the decision turns out to be the same; a contradicted one stays until somebody has mended the rows.
+CREATE TABLE IF NOT EXISTS dejima.resolution (
+  gid text PRIMARY KEY,
+  parent text NOT NULL,
+  children text[] NOT NULL,
+  decision text NOT NULL CHECK (decision IN ('commit', 'abort')),
+  resolved timestamptz NOT NULL DEFAULT now(),
+  contradicted_by text CHECK (contradicted_by IN ('commit', 'abort'))
 );
 
 -- The declared Dejima tables. The id names the generated functions: names of any length, no collisions.

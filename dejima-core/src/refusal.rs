@@ -78,6 +78,17 @@ impl Refusal {
         }
     }
 
+    /// An operator has ended the transaction before the vote.
+    pub fn resolved(peer: &PeerName) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::QUERY_CANCELED.into(),
+            message: "the transaction was aborted by an operator".into(),
+            detail: format!("Peer \"{peer}\" was told to abort it."),
+            hint: "Ask the operator of that peer.".into(),
+        }
+    }
+
     /// Everybody has promised, but not everything that was sent.
     pub fn incomplete_vote(peer: &PeerName) -> Self {
         Self {

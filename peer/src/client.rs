@@ -105,7 +105,11 @@ impl Client {
                 let decision = wire::decision_to_wire(Some(decision));
                 Box::pin(caller.terminate(gid, request, decision))
             }
-            Message::Inquire { gid, request } => Box::pin(caller.inquire(gid, request)),
+            Message::Inquire {
+                gid,
+                request,
+                parent,
+            } => Box::pin(caller.inquire(gid, request, parent)),
             answer => return Err(format!("{answer:?} is no question")),
         })
     }
@@ -233,9 +237,18 @@ impl Caller {
         Ok(Message::Terminated { gid, request })
     }
 
-    async fn inquire(self, gid: Gid, request: RequestId) -> Result<Message, String> {
-        let (from, said) = (self.from.to_string(), gid.to_string());
-        let call = self.addressed(v1::InquireRequest { from, gid: said }, SHORT_CALL_MAX);
+    async fn inquire(
+        self,
+        gid: Gid,
+        request: RequestId,
+        parent: PeerName,
+    ) -> Result<Message, String> {
+        let question = v1::InquireRequest {
+            from: self.from.to_string(),
+            gid: gid.to_string(),
+            parent: parent.to_string(),
+        };
+        let call = self.addressed(question, SHORT_CALL_MAX);
         let mut client = AckTerminationClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
         let response = within(SHORT_CALL_MAX, &self.address, client.inquire(call)).await?;

@@ -3,7 +3,9 @@
 use dejima_core::delta::Captured;
 use dejima_core::group::{self, Fact};
 use dejima_core::name::{Gid, PeerName};
-use dejima_core::transaction::{self, CallbackAnswer, Message, Millis, RequestId};
+use dejima_core::transaction::{
+    self, CallbackAnswer, Decision, Message, Millis, RequestId, ResolveAnswer,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Something that happened outside of the machines.
@@ -48,6 +50,17 @@ pub enum Event {
     Transaction(transaction::Input),
     /// An input of the group machine that needs no bookkeeping.
     Group(group::Input),
+    /// The operator ends a prepared transaction.
+    Resolve {
+        /// The transaction.
+        gid: Gid,
+        /// What he chooses.
+        decision: Decision,
+        /// Also if nobody who can be asked knows the decision.
+        is_forced: bool,
+        /// Where the answer goes.
+        answer: oneshot::Sender<ResolveAnswer>,
+    },
     /// The operator looks at the machines.
     Look(Look),
     /// The operator waits until nothing is in flight.

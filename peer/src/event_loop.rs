@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use dejima_core::group::{self, CallId, Fact};
 use dejima_core::name::{Gid, PeerName, TableName};
-use dejima_core::transaction::{self, CallbackAnswer, Membership, Message, Millis, Request};
+use dejima_core::transaction::{
+    self, Answer, CallbackAnswer, Membership, Message, Millis, Request,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -152,6 +154,8 @@ impl EventLoop {
                 facts,
                 answer,
             } => {
+                // A peer that has just started says so to everybody.
+                self.handle(transaction::Input::Reachable { peer: from.clone() });
                 self.exchange_last += 1;
                 self.exchanges.insert(self.exchange_last, answer);
                 self.handle_group(group::Input::Asked {
@@ -160,7 +164,24 @@ impl EventLoop {
                     facts,
                 });
             }
-            Event::Transaction(input) => self.handle(input),
+            Event::Resolve {
+                gid,
+                decision,
+                is_forced,
+                answer,
+            } => {
+                info!(%gid, ?decision, is_forced, "the operator ends a transaction");
+                self.pending.resolve(gid.clone(), answer);
+                self.handle(transaction::Input::Resolve {
+                    gid,
+                    decision,
+                    is_forced,
+                });
+            }
+            Event::Transaction(input) => {
+                log_failure(&input);
+                self.handle(input);
+            }
             Event::Group(input) => self.handle_group(input),
             Event::Look(look) => look(self.now(), &self.groups, &self.transactions),
             Event::AwaitQuiet(answer) => self.quiet.push(answer),
@@ -177,6 +198,9 @@ impl EventLoop {
             .as_ref()
             .err()
             .map(|undelivered| undelivered.why.clone());
+        if error.is_none() && self.groups.is_unreachable(&from) {
+            self.handle(transaction::Input::Reachable { peer: from.clone() });
+        }
         self.handle_group(group::Input::Contact {
             peer: from.clone(),
             error,
@@ -238,6 +262,9 @@ impl EventLoop {
                 self.pending.return_to_hook(&gid, answer);
             }
             transaction::Output::Database(request) => self.execute(request),
+            transaction::Output::Resolved { gid, answer } => {
+                self.pending.return_to_operator(&gid, &answer);
+            }
         }
     }
 
@@ -327,6 +354,31 @@ fn log_members(before: &BTreeMap<TableName, Membership>, now: &BTreeMap<TableNam
         match &membership.members {
             Ok(members) => info!(%table, ?members, "the group is complete"),
             Err(missing) => info!(%table, ?missing, "the group is not complete"),
+        }
+    }
+}
+
+/// What must be done and could not be: it is tried again, and shown with the transaction.
+fn log_failure(input: &transaction::Input) {
+    if let transaction::Input::Database(answer) = input {
+        match answer {
+            Answer::Failed { gids, why } => {
+                warn!(?gids, why, "the database failed; it is asked again")
+            }
+            Answer::NotForgotten { gids, why } => {
+                warn!(
+                    ?gids,
+                    why,
+                    "finished transactions could not be forgotten; the database is asked again"
+                );
+            }
+            Answer::RecoveryFailed { why } => {
+                warn!(
+                    why,
+                    "what was left unfinished could not be read; the database is asked again"
+                );
+            }
+            _ => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use dejima_core::name::{Gid, PeerName};
-use dejima_core::transaction::{CallbackAnswer, Message, RequestId};
+use dejima_core::transaction::{CallbackAnswer, Message, RequestId, ResolveAnswer};
 use tokio::sync::oneshot;
 
 /// A multiple of this many questions is looked through for askers that have gone.
@@ -23,6 +23,7 @@ enum Kind {
 pub(crate) struct Pending {
     questions: HashMap<(PeerName, Gid, Kind, RequestId), oneshot::Sender<Message>>,
     hooks: HashMap<Gid, oneshot::Sender<CallbackAnswer>>,
+    operators: HashMap<Gid, Vec<oneshot::Sender<ResolveAnswer>>>,
 }
 
 impl Pending {
@@ -53,6 +54,20 @@ impl Pending {
     /// Remembers the hook that waits. A second call for one gid takes the place of the first, which then fails.
     pub(crate) fn call(&mut self, gid: Gid, answer: oneshot::Sender<CallbackAnswer>) {
         self.hooks.insert(gid, answer);
+    }
+
+    /// Remembers the operator who waits.
+    pub(crate) fn resolve(&mut self, gid: Gid, answer: oneshot::Sender<ResolveAnswer>) {
+        let waiting = self.operators.entry(gid).or_default();
+        waiting.retain(|answer| !answer.is_closed());
+        waiting.push(answer);
+    }
+
+    /// Answers every operator who waits for this transaction.
+    pub(crate) fn return_to_operator(&mut self, gid: &Gid, answer: &ResolveAnswer) {
+        for operator in self.operators.remove(gid).unwrap_or_default() {
+            drop(operator.send(answer.clone()));
+        }
     }
 
     /// Answers the hook.
@@ -91,7 +106,7 @@ fn place(message: &Message) -> (&Gid, Kind, RequestId) {
         Message::Terminate { gid, request, .. } | Message::Terminated { gid, request } => {
             (gid, Kind::Terminate, *request)
         }
-        Message::Inquire { gid, request } | Message::Decided { gid, request, .. } => {
+        Message::Inquire { gid, request, .. } | Message::Decided { gid, request, .. } => {
             (gid, Kind::Inquire, *request)
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dejima_core::delta::{Captured, Key, Put, PutRow, Row, Value};
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::refusal::{Refusal, sqlstate};
-use dejima_core::transaction::{Answer, Decision, Outcome, Recovered, Request};
+use dejima_core::transaction::{Answer, Decision, Outcome, Recovered, Request, Resolution};
 
 use crate::scenario::{Character, SharedTable};
 
@@ -29,6 +29,8 @@ pub struct Database {
     decided: BTreeMap<Gid, Vec<PeerName>>,
     /// Participant rows.
     finished: BTreeMap<Gid, Vec<PeerName>>,
+    /// What the operator has resolved.
+    resolved: BTreeMap<Gid, Resolution>,
     statement: i64,
 }
 
@@ -75,6 +77,7 @@ impl Database {
             locks: BTreeMap::new(),
             decided: BTreeMap::new(),
             finished: BTreeMap::new(),
+            resolved: BTreeMap::new(),
             statement: 0,
         }
     }
@@ -108,9 +111,28 @@ impl Database {
                 self.roll_back(&gid);
                 Answer::RolledBack { gid }
             }
-            Request::Finish { gid, decision, .. } => {
+            Request::Finish {
+                gid,
+                decision,
+                asks_children,
+                ..
+            } => {
                 self.finish(&gid, decision == Decision::Commit);
-                Answer::Finished { gid }
+                let children = self.finished.get(&gid).filter(|_| asks_children);
+                let children = children.cloned().unwrap_or_default();
+                Answer::Finished { gid, children }
+            }
+            Request::Resolve { resolution } => {
+                let gid = resolution.gid.clone();
+                self.finish(&gid, resolution.decision == Decision::Commit);
+                self.resolved.entry(gid.clone()).or_insert(resolution);
+                let children = self.finished.get(&gid).cloned().unwrap_or_default();
+                Answer::Finished { gid, children }
+            }
+            Request::Settle { gid, .. } => {
+                self.resolved.remove(&gid);
+                let children = vec![];
+                Answer::Finished { gid, children }
             }
             Request::Outcomes { gids } => {
                 let outcome = |gid: Gid| {
@@ -388,8 +410,8 @@ impl Database {
     /// The lock first, then the row (invariant 2).
     pub fn outcome(&self, gid: &Gid) -> Outcome {
         let is_locked = self.open.contains_key(gid);
-        if self.decided.contains_key(gid) {
-            Outcome::Committed
+        if let Some(participants) = self.decided.get(gid).cloned() {
+            Outcome::Committed { participants }
         } else if is_locked {
             Outcome::Pending
         } else {
@@ -435,6 +457,7 @@ impl Database {
             decided: self.decided.clone().into_iter().collect(),
             prepared: prepared.collect(),
             finished: self.finished.clone().into_iter().collect(),
+            resolved: self.resolved.values().cloned().collect(),
         }
     }
 }

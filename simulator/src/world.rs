@@ -305,6 +305,8 @@ impl World {
         match output {
             Output::Send { to, message } => self.send(peer, &to, message),
             Output::Callback { gid, answer } => self.callback(peer, &gid, answer),
+            // Operators have no part in the story.
+            Output::Resolved { .. } => {}
             Output::Database(request) => {
                 let (delay, since) = (self.random.below(4), self.now);
                 self.at(
@@ -600,7 +602,7 @@ fn question(message: &Message) -> Option<(Gid, RequestId)> {
         Message::Propagate { gid, request, .. }
         | Message::Vote { gid, request }
         | Message::Terminate { gid, request, .. }
-        | Message::Inquire { gid, request } => Some((gid.clone(), *request)),
+        | Message::Inquire { gid, request, .. } => Some((gid.clone(), *request)),
         _ => None,
     }
 }

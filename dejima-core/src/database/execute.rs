@@ -29,7 +29,7 @@ const TAKE_LOG: &str = "DELETE FROM dejima.delta WHERE xid = pg_current_xact_id_
 const NOTE_CHILDREN: &str = "INSERT INTO dejima.participant (gid, children) VALUES ($1, $2)";
 
 impl Database {
-    /// Carries out one request. Only `Forget` has no answer.
+    /// Carries out one request. Only a `Forget` that succeeds has no answer.
     pub async fn execute(&self, request: Request) -> Option<Answer> {
         let database = self.clone();
         match tokio::spawn(async move { database.carry_out(request).await }).await {
@@ -54,9 +54,21 @@ impl Database {
                 gid,
                 parent,
                 decision,
-            } => self.finish(gid, &parent, decision).await,
+                asks_children,
+            } => {
+                let finished = self.finish(&gid, &parent, decision, asks_children).await;
+                finish_answer(gid, finished)
+            }
+            Request::Resolve { resolution } => {
+                let resolved = self.resolve(&resolution).await;
+                finish_answer(resolution.gid, resolved)
+            }
+            Request::Settle { gid, decision } => {
+                let settled = self.settle(&gid, decision).await;
+                finish_answer(gid, settled.map(|()| vec![]))
+            }
             Request::Outcomes { gids } => self.outcomes(gids).await,
-            Request::Forget { gids } => return self.forget(&gids).await,
+            Request::Forget { gids } => return self.forget(gids).await,
             Request::Recover => self.recover().await,
         })
     }
@@ -129,20 +141,24 @@ impl Database {
         Answer::RolledBack { gid }
     }
 
-    async fn finish(&self, gid: Gid, parent: &PeerName, decision: Decision) -> Answer {
+    /// Returns the children of the participant row, if they are asked for.
+    pub(super) async fn finish(
+        &self,
+        gid: &Gid,
+        parent: &PeerName,
+        decision: Decision,
+        asks_children: bool,
+    ) -> Result<Vec<PeerName>, String> {
         let verb = match decision {
             Decision::Commit => "COMMIT",
             Decision::Abort => "ROLLBACK",
         };
-        match self
-            .finish_prepared(verb, &self.prepared_name(parent, &gid))
-            .await
-        {
-            Ok(()) => Answer::Finished { gid },
-            Err(why) => Answer::Failed {
-                gids: vec![gid],
-                why,
-            },
+        self.finish_prepared(verb, &self.prepared_name(parent, gid))
+            .await?;
+        if asks_children {
+            self.children(gid).await
+        } else {
+            Ok(vec![])
         }
     }
 
@@ -251,6 +267,16 @@ async fn put(session: &Session, begin: &str, puts: &[Put]) -> Result<Vec<Row>, E
     begun?;
     done?;
     taken
+}
+
+fn finish_answer(gid: Gid, finished: Result<Vec<PeerName>, String>) -> Answer {
+    match finished {
+        Ok(children) => Answer::Finished { gid, children },
+        Err(why) => Answer::Failed {
+            gids: vec![gid],
+            why,
+        },
+    }
 }
 
 async fn prepare(

@@ -10,6 +10,7 @@ mod execute;
 mod install;
 mod outcome;
 mod refuse;
+mod resolve;
 mod session;
 
 use std::collections::HashMap;
@@ -31,7 +32,7 @@ pub use install::{Installation, install, install_sql};
 use session::Session;
 
 /// The version of what sql/ installs; a database of another version is refused until it is installed again.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// Sessions for what must never wait behind open transactions: finishing others is what makes them end.
 const CONTROL_SESSIONS: usize = 4;

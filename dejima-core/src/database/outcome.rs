@@ -1,6 +1,6 @@
 //! How transactions ended, and what the process before left unfinished.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
@@ -12,7 +12,8 @@ use crate::name::{Gid, PeerName};
 use crate::transaction::{Answer, Outcome, Recovered};
 
 const LOCKS: &str = "SELECT gid, pg_try_advisory_xact_lock_shared(hashtextextended(gid, 0)) FROM unnest($1::text[]) AS gid";
-const DECISIONS: &str = "SELECT gid FROM dejima.transaction WHERE gid = ANY ($1::text[])";
+const DECISIONS: &str =
+    "SELECT gid, participants FROM dejima.transaction WHERE gid = ANY ($1::text[])";
 const FORGET: &str = "WITH decided AS (DELETE FROM dejima.transaction WHERE gid = ANY ($1::text[])) \
                       DELETE FROM dejima.participant WHERE gid = ANY ($1::text[])";
 
@@ -25,6 +26,7 @@ const DECIDED: &str = "SELECT gid, participants FROM dejima.transaction ORDER BY
 const PREPARED: &str = "SELECT gid FROM pg_prepared_xacts \
      WHERE database = current_database() AND starts_with(gid, $1) ORDER BY prepared";
 const FINISHED: &str = "SELECT gid, children FROM dejima.participant ORDER BY gid";
+const CHILDREN: &str = "SELECT gid, children FROM dejima.participant WHERE gid = $1";
 
 impl Database {
     pub(super) async fn outcomes(&self, gids: Vec<Gid>) -> Answer {
@@ -53,31 +55,25 @@ impl Database {
             locks.map_err(|e| describe(&e))?,
             decided.map_err(|e| describe(&e))?,
         );
-        let decided: HashSet<&str> = decided.iter().map(|row| row.get(0)).collect();
+        let mut decided: HashMap<Gid, Vec<PeerName>> =
+            decided.iter().filter_map(gid_and_peers).collect();
         let free: HashSet<&str> = locks
             .iter()
             .filter(|row| row.get(1))
             .map(|row| row.get(0))
             .collect();
-        let outcome =
-            |gid: &Gid| match (decided.contains(gid.as_str()), free.contains(gid.as_str())) {
-                (true, _) => Outcome::Committed,
-                (false, true) => Outcome::Aborted,
-                (false, false) => Outcome::Pending,
-            };
+        let mut outcome = |gid: &Gid| match (decided.remove(gid), free.contains(gid.as_str())) {
+            (Some(participants), _) => Outcome::Committed { participants },
+            (None, true) => Outcome::Aborted,
+            (None, false) => Outcome::Pending,
+        };
         Ok(gids.iter().map(|gid| (gid.clone(), outcome(gid))).collect())
     }
 
-    pub(super) async fn forget(&self, gids: &[Gid]) -> Option<Answer> {
+    pub(super) async fn forget(&self, gids: Vec<Gid>) -> Option<Answer> {
         let names: Vec<_> = gids.iter().map(Gid::as_str).collect();
-        if let Err(why) = self.delete_rows(&names).await {
-            warn!(
-                why,
-                ?gids,
-                "finished transactions could not be forgotten; the next start finds them again"
-            );
-        }
-        None
+        let deleted = self.delete_rows(&names).await;
+        deleted.err().map(|why| Answer::NotForgotten { gids, why })
     }
 
     async fn delete_rows(&self, names: &[&str]) -> Result<(), String> {
@@ -115,6 +111,7 @@ impl Database {
         // Read after what is prepared: nothing of this peer is prepared or finished in between.
         let decided = client.query(DECIDED, &[]).await.map_err(failed)?;
         let finished = client.query(FINISHED, &[]).await.map_err(failed)?;
+        let resolved = self.unsettled(&client).await?;
         Ok(Recovered {
             decided: decided.iter().filter_map(gid_and_peers).collect(),
             prepared: prepared
@@ -122,11 +119,23 @@ impl Database {
                 .filter_map(|row| gid_and_parent(row.get(0), &former))
                 .collect(),
             finished: finished.iter().filter_map(gid_and_peers).collect(),
+            resolved,
         })
+    }
+
+    /// Whom the participant row names; nobody if there is none.
+    pub(super) async fn children(&self, gid: &Gid) -> Result<Vec<PeerName>, String> {
+        let client = self.inner.control.get().await.map_err(|e| e.to_string())?;
+        let row = client
+            .query_opt(CHILDREN, &[&gid.as_str()])
+            .await
+            .map_err(|e| describe(&e))?;
+        let children = row.as_ref().and_then(gid_and_peers);
+        Ok(children.map(|(_, children)| children).unwrap_or_default())
     }
 }
 
-fn gid_and_peers(row: &Row) -> Option<(Gid, Vec<PeerName>)> {
+pub(super) fn gid_and_peers(row: &Row) -> Option<(Gid, Vec<PeerName>)> {
     let (gid, peers): (&str, Vec<&str>) = (row.get(0), row.get(1));
     let peers = peers
         .iter()

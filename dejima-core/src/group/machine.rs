@@ -134,6 +134,14 @@ impl Machine {
         newest.map(|fact| fact.address.as_str())
     }
 
+    /// True if the last call of a peer failed.
+    pub fn is_unreachable(&self, peer: &PeerName) -> bool {
+        let contact = self
+            .address(peer)
+            .and_then(|address| self.contacts.get(address));
+        contact.is_some_and(|contact| contact.error.is_some())
+    }
+
     /// This peer, then all that it knows, by name.
     pub fn peers(&self) -> Vec<MemberState> {
         let me = MemberState {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::interface::{Decision, Message, Millis, RequestId};
+use super::interface::{Decision, Message, Millis, RequestId, WaitingFor};
 use crate::name::{Gid, PeerName};
 
 /// An abort needs no acknowledgement to be safe: whoever asks later finds no decision row (presumed abort).
@@ -20,6 +20,7 @@ pub(super) struct Announcement {
 struct Delivery {
     attempts: u32,
     wait: Millis,
+    why: String,
     stage: DeliveryStage,
 }
 
@@ -30,27 +31,43 @@ enum DeliveryStage {
 }
 
 impl Announcement {
-    /// Tells everybody at once.
+    /// The decision, told to nobody yet.
+    pub(super) fn of(decision: Decision) -> Self {
+        Self {
+            decision,
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// The decision, told to everybody at once.
     pub(super) fn start<'a>(
         context: &mut Context,
         gid: &Gid,
         decision: Decision,
         peers: impl IntoIterator<Item = &'a PeerName>,
     ) -> Self {
-        let wait = context.limits.retry_ms_min;
-        let mut waiting = BTreeMap::new();
+        let mut announcement = Self::of(decision);
+        announcement.tell(context, gid, peers);
+        announcement
+    }
+
+    /// Tells these peers.
+    pub(super) fn tell<'a>(
+        &mut self,
+        context: &mut Context,
+        gid: &Gid,
+        peers: impl IntoIterator<Item = &'a PeerName>,
+    ) {
         for peer in peers {
-            let stage = DeliveryStage::Asked(tell(context, gid, decision, peer));
-            waiting.insert(
-                peer.clone(),
-                Delivery {
-                    attempts: 1,
-                    wait,
-                    stage,
-                },
-            );
+            let request = tell(context, gid, self.decision, peer);
+            let delivery = Delivery {
+                attempts: 1,
+                wait: context.limits.retry_ms_min,
+                why: String::new(),
+                stage: DeliveryStage::Asked(request),
+            };
+            self.waiting.insert(peer.clone(), delivery);
         }
-        Self { decision, waiting }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -69,6 +86,7 @@ impl Announcement {
         now: Millis,
         to: &PeerName,
         request: RequestId,
+        why: &str,
     ) {
         let Some(delivery) = self.waiting.get_mut(to) else {
             return;
@@ -80,6 +98,7 @@ impl Announcement {
             self.waiting.remove(to);
             return;
         }
+        delivery.why = why.to_owned();
         delivery.stage = DeliveryStage::AgainAt(now + delivery.wait);
         delivery.wait = (delivery.wait * 2).min(context.limits.retry_ms_max);
     }
@@ -92,6 +111,26 @@ impl Announcement {
                 delivery.stage = DeliveryStage::Asked(tell(context, gid, self.decision, peer));
             }
         }
+    }
+
+    /// The peer answers again: what waits for it is due.
+    pub(super) fn hurry(&mut self, context: &Context, now: Millis, peer: &PeerName) {
+        if let Some(delivery) = self.waiting.get_mut(peer)
+            && matches!(delivery.stage, DeliveryStage::AgainAt(_))
+        {
+            delivery.stage = DeliveryStage::AgainAt(now);
+            delivery.wait = context.limits.retry_ms_min;
+        }
+    }
+
+    /// Who has not acknowledged.
+    pub(super) fn waiting_for(&self) -> Vec<WaitingFor> {
+        let waiting = |(peer, delivery): (&PeerName, &Delivery)| WaitingFor {
+            peer: peer.clone(),
+            attempts: delivery.attempts,
+            why: delivery.why.clone(),
+        };
+        self.waiting.iter().map(waiting).collect()
     }
 
     pub(super) fn timeout(&self) -> Option<Millis> {

@@ -102,6 +102,15 @@ impl Changes {
         Ok(news)
     }
 
+    /// What has changed in each Dejima table, as far as it is known here.
+    pub(super) fn known(&self) -> BTreeMap<TableName, Delta> {
+        let known = |(table, change): (&TableName, &TableChange)| {
+            let delta = change.known.clone();
+            (table.clone(), delta)
+        };
+        self.tables.iter().map(known).collect()
+    }
+
     /// Numbers of rows by Dejima table.
     pub(super) fn touched(&self) -> BTreeMap<TableName, Touched> {
         self.tables

@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 
 use super::Request;
 use super::changes::Tables;
-use super::interface::{CallbackAnswer, Limits, Message, Millis, Output, RequestId};
+use super::interface::{CallbackAnswer, Limits, Membership, Message, Millis, Output, RequestId};
 use crate::delta::Delta;
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
 
 /// How long a row that may go waits for others to go with it.
 const FORGET_MS: Millis = 25;
+/// How long after a failure the database is asked again.
+const FORGET_AGAIN_MS: Millis = 1_000;
 /// How many rows go at once at the most.
 const FORGET_MAX: usize = 1_000;
 
@@ -59,10 +61,16 @@ impl Context {
         self.forget_at.get_or_insert(now + FORGET_MS);
     }
 
+    /// The database could not forget them now.
+    pub(super) fn forget_later(&mut self, now: Millis, gids: &[Gid]) {
+        self.forgettable.extend_from_slice(gids);
+        self.forget_at = Some(now + FORGET_AGAIN_MS);
+    }
+
     /// Asks the database to forget what is due.
     pub(super) fn forget_due(&mut self, now: Millis) {
         let is_due = self.forget_at.is_some_and(|at| at <= now);
-        if is_due || self.forgettable.len() >= FORGET_MAX {
+        if is_due || self.forgettable.len() == FORGET_MAX {
             self.forget_at = None;
             let gids = std::mem::take(&mut self.forgettable);
             self.database(Request::Forget { gids });
@@ -105,6 +113,12 @@ impl Context {
             asked.push((request, to));
         }
         Ok(asked)
+    }
+
+    /// Everybody with whom this peer shares anything.
+    pub(super) fn all_members(&self) -> impl Iterator<Item = PeerName> {
+        let members = |membership: &Membership| membership.members.clone().unwrap_or_default();
+        self.tables.values().flat_map(members)
     }
 
     fn members(&self, table: &TableName, is_own: bool) -> Result<Vec<PeerName>, Refusal> {

@@ -44,6 +44,23 @@ pub enum Request {
         parent: PeerName,
         /// What to do.
         decision: Decision,
+        /// True if the children are not known here: then the answer names those in the participant row, which
+        /// nobody could read before.
+        asks_children: bool,
+    },
+    /// The operator has decided for a prepared transaction: note that durably, then do as [`Request::Finish`].
+    /// Answer: `Finished` or `Failed`.
+    Resolve {
+        /// What is noted.
+        resolution: Resolution,
+    },
+    /// The true decision of a transaction that the operator has resolved: the note goes if he was right, and is
+    /// marked as contradicted if not. Answer: `Finished` or `Failed`.
+    Settle {
+        /// The transaction.
+        gid: Gid,
+        /// The true decision.
+        decision: Decision,
     },
     /// How did these transactions end that began here? For each: the advisory lock first, then the decision row
     /// (invariant 2). Answer: `Outcomes`, or `Failed` for all of them.
@@ -51,8 +68,8 @@ pub enum Request {
         /// The transactions.
         gids: Vec<Gid>,
     },
-    /// Delete the decision rows or participant rows: all have acknowledged. Answer: none; a row that stays is
-    /// found again at the next start.
+    /// Delete the decision rows or participant rows: all have acknowledged. Answer: none, or `NotForgotten`; a row
+    /// that stays is found again at the next start.
     Forget {
         /// The transactions.
         gids: Vec<Gid>,
@@ -92,9 +109,18 @@ pub enum Answer {
     Finished {
         /// The transaction.
         gid: Gid,
+        /// Whom the participant row names, if that was asked for.
+        children: Vec<PeerName>,
     },
     /// The database did not do it; ask again later.
     Failed {
+        /// The transactions.
+        gids: Vec<Gid>,
+        /// Why, for the operator.
+        why: String,
+    },
+    /// Some rows may still be there; ask again later.
+    NotForgotten {
         /// The transactions.
         gids: Vec<Gid>,
         /// Why, for the operator.
@@ -118,14 +144,30 @@ pub enum Answer {
 }
 
 /// How a transaction that began here stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The decision row is visible.
-    Committed,
+    Committed {
+        /// Those whom it names.
+        participants: Vec<PeerName>,
+    },
     /// The lock was free, and then the row was absent.
     Aborted,
     /// The lock is held: wait.
     Pending,
+}
+
+/// A prepared transaction that the operator has ended before its decision was known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// The transaction.
+    pub gid: Gid,
+    /// Who knows or will know the true decision.
+    pub parent: PeerName,
+    /// Who is to be told the true decision, as far as it was known.
+    pub children: Vec<PeerName>,
+    /// What the operator chose.
+    pub decision: Decision,
 }
 
 /// What a peer finds in its database when it starts; only its own.
@@ -137,4 +179,6 @@ pub struct Recovered {
     pub prepared: Vec<(Gid, PeerName)>,
     /// Participant rows: committed here as a participant, with the children that may not know it yet.
     pub finished: Vec<(Gid, Vec<PeerName>)>,
+    /// What the operator has resolved and whose true decision is not known yet; perhaps still prepared.
+    pub resolved: Vec<Resolution>,
 }

@@ -43,7 +43,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             transaction_ms_max: 4_000,
-            idle_ms_max: 10_000,
+            idle_ms_max: 5_000,
             retry_ms_min: 100,
             retry_ms_max: 10_000,
             outcome_ms_min: 1,
@@ -115,8 +115,10 @@ pub enum Message {
         gid: Gid,
         /// The sender's number for this request.
         request: RequestId,
+        /// The sender's parent: its ignorance means abort, that of others means nothing.
+        parent: PeerName,
     },
-    /// `None`: not decided yet.
+    /// `None`: not decided yet, or not known to this peer.
     Decided {
         /// The transaction.
         gid: Gid,
@@ -191,6 +193,20 @@ pub enum Input {
         /// Why, for the client and the operator.
         why: String,
     },
+    /// A peer answers again that did not, or has just started: what waits to be said to it is due.
+    Reachable {
+        /// The peer.
+        peer: PeerName,
+    },
+    /// The operator ends a prepared transaction.
+    Resolve {
+        /// The transaction.
+        gid: Gid,
+        /// What he chooses.
+        decision: Decision,
+        /// True: also if nobody who can be asked knows the decision.
+        is_forced: bool,
+    },
     /// The database has answered.
     Database(Answer),
     /// Time has passed.
@@ -227,6 +243,37 @@ pub enum Output {
     },
     /// Ask the database.
     Database(Request),
+    /// Answer the operator.
+    Resolved {
+        /// The transaction.
+        gid: Gid,
+        /// What has become of his choice.
+        answer: ResolveAnswer,
+    },
+}
+
+/// What has become of the operator's choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResolveAnswer {
+    /// It is carried out, durably; the true decision is still asked for.
+    Done,
+    /// Somebody knows the decision, so it is carried out whatever the operator chose.
+    Decided {
+        /// The decision.
+        decision: Decision,
+        /// Who knows it.
+        by: PeerName,
+    },
+    /// Nothing was done: nobody who could be asked knows the decision.
+    Unknown {
+        /// Who was asked, and what came of it.
+        asked: Vec<(PeerName, String)>,
+    },
+    /// Nothing was done: this transaction is not the operator's to end.
+    Refused {
+        /// Why, and what may be done.
+        why: &'static str,
+    },
 }
 
 /// A transaction in flight, for the operator.
@@ -244,6 +291,41 @@ pub struct Summary {
     pub since: Millis,
     /// How many rows of which Dejima tables.
     pub touched: BTreeMap<TableName, Touched>,
+    /// Who has not answered the last message that must arrive.
+    pub waiting_for: Vec<WaitingFor>,
+    /// Why the database has not done what it was asked, if it has not.
+    pub trouble: Option<Trouble>,
+}
+
+/// A peer that owes an answer without which the transaction cannot end here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingFor {
+    /// The peer.
+    pub peer: PeerName,
+    /// How often it was asked or told.
+    pub attempts: u32,
+    /// Why the last attempt failed; empty while it is under way.
+    pub why: String,
+}
+
+impl WaitingFor {
+    /// A question that is under way for the first time.
+    pub(super) fn first(peer: &PeerName) -> Self {
+        Self {
+            peer: peer.clone(),
+            attempts: 1,
+            why: String::new(),
+        }
+    }
+}
+
+/// What keeps the own database from ending a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// How often it was asked in vain.
+    pub attempts: u32,
+    /// What it said last.
+    pub why: String,
 }
 
 /// Numbers of rows.

@@ -6,12 +6,13 @@ use super::changes::Tables;
 use super::context::Context;
 use super::database::{Answer, Outcome, Recovered, Request};
 use super::interface::{
-    CallbackAnswer, Decision, Input, Limits, Message, Millis, Output, RequestId, Summary,
+    CallbackAnswer, Decision, Input, Limits, Message, Millis, Output, RequestId, ResolveAnswer,
+    Summary,
 };
 use super::origin::Origin;
 use super::participant::{Incoming, Participant};
-use crate::delta::Captured;
-use crate::name::{Gid, PeerName};
+use crate::delta::{Captured, Delta};
+use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::{Refusal, sqlstate};
 
 /// How long a transaction that has ended is remembered, so that a late message cannot open it again.
@@ -22,14 +23,33 @@ const MEMORY_MS: Millis = 60_000;
 pub struct Machine {
     context: Context,
     transactions: BTreeMap<Gid, Transaction>,
-    ended: BTreeMap<Gid, Decision>,
+    ended: BTreeMap<Gid, Ended>,
     ended_order: VecDeque<(Millis, Gid)>,
     /// Peers that ask for a decision which only the database knows.
-    inquiries: BTreeMap<Gid, Vec<(PeerName, RequestId)>>,
+    inquiries: BTreeMap<Gid, Vec<Inquirer>>,
     is_asking_outcomes: bool,
+    /// The database did not do what it was last asked.
+    is_database_failing: bool,
     /// `None` once the past is known.
     recovery: Option<Recovery>,
     is_stopping: bool,
+}
+
+/// How a transaction ended here.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    decision: Decision,
+    /// False if this peer aborted alone, or was told to by whomever.
+    is_learnt: bool,
+}
+
+/// A peer that asks for a decision.
+#[derive(Clone, Debug)]
+struct Inquirer {
+    peer: PeerName,
+    request: RequestId,
+    /// This peer is its parent: until it has acknowledged, the rows here are kept, so their absence means abort.
+    is_child: bool,
 }
 
 #[derive(Debug)]
@@ -66,6 +86,7 @@ impl Machine {
             ended_order: VecDeque::new(),
             inquiries: BTreeMap::new(),
             is_asking_outcomes: false,
+            is_database_failing: false,
             recovery: Some(Recovery {
                 again_at: None,
                 wait: limits.retry_ms_min,
@@ -114,6 +135,16 @@ impl Machine {
         self.transactions.values().map(summary).collect()
     }
 
+    /// What a transaction in flight has changed in each Dejima table, as far as it is known here. Empty after a
+    /// restart of the peer.
+    pub fn changes(&self, gid: &Gid) -> BTreeMap<TableName, Delta> {
+        match self.transactions.get(gid) {
+            Some(Transaction::Origin(origin)) => origin.changes().known(),
+            Some(Transaction::Participant(participant)) => participant.changes().known(),
+            None => BTreeMap::new(),
+        }
+    }
+
     /// True if the past is known, no transaction is in flight here, and the database was asked to forget all.
     pub fn is_quiet(&self) -> bool {
         self.is_recovered() && self.transactions.is_empty() && self.context.forgettable.is_empty()
@@ -144,6 +175,12 @@ impl Machine {
                 request,
                 why,
             } => self.undelivered(now, &to, &gid, request, &why),
+            Input::Reachable { peer } => self.reachable(now, &peer),
+            Input::Resolve {
+                gid,
+                decision,
+                is_forced,
+            } => self.resolve(now, gid, decision, is_forced),
             Input::Database(answer) => self.database(now, answer),
             Input::Tick => self.tick(now),
             Input::Stop => self.is_stopping = true,
@@ -227,7 +264,18 @@ impl Machine {
                 request,
                 decision,
             } => self.terminate(now, (from, request), gid, decision),
-            Message::Inquire { gid, request } => self.inquire(from, gid, request),
+            Message::Inquire {
+                gid,
+                request,
+                parent,
+            } => {
+                let inquirer = Inquirer {
+                    peer: from,
+                    request,
+                    is_child: parent == self.context.me,
+                };
+                self.inquire(inquirer, gid);
+            }
             Message::Propagated {
                 gid,
                 request,
@@ -259,7 +307,7 @@ impl Machine {
                 request,
                 decision,
             } => self.at_participant(&gid, now, |participant, context| {
-                participant.decided(context, now, request, decision);
+                participant.decided(context, now, request, Ok(decision));
             }),
         }
     }
@@ -347,7 +395,12 @@ impl Machine {
             // It was carried out before, or nothing of it ever came here.
             None => {
                 if decision == Decision::Abort {
-                    self.remember(now, gid.clone(), decision);
+                    let is_learnt = false;
+                    let ended = Ended {
+                        decision,
+                        is_learnt,
+                    };
+                    self.remember(now, gid.clone(), ended);
                 }
                 self.acknowledge(asker, gid);
             }
@@ -359,26 +412,64 @@ impl Machine {
             .reply(&to, Message::Terminated { gid, request });
     }
 
-    /// What was decided? Unknown and not ours: whoever promised here would be known, so nothing was promised
-    /// and the transaction aborted. Unknown and ours: the database knows.
-    fn inquire(&mut self, from: PeerName, gid: Gid, request: RequestId) {
-        let decision = match self.transactions.get(&gid) {
-            Some(Transaction::Origin(origin)) => origin.decision(),
-            Some(Transaction::Participant(participant)) => participant.decision(),
-            None if gid.origin() == self.context.me => {
-                self.inquiries.entry(gid).or_default().push((from, request));
+    /// What was decided? A parent that promised remembers until its children have acknowledged, so if it knows
+    /// nothing, nothing was promised and the transaction aborted. Ours and unknown: the database knows. Whoever is
+    /// not the parent says what it has learnt, and nothing else.
+    fn inquire(&mut self, inquirer: Inquirer, gid: Gid) {
+        let is_child = inquirer.is_child;
+        let decision = match (self.transactions.get(&gid), self.ended.get(&gid)) {
+            (Some(Transaction::Origin(origin)), _) => origin.decision(),
+            (Some(Transaction::Participant(participant)), _) if is_child => participant.decision(),
+            (Some(Transaction::Participant(participant)), _) => participant.learnt_decision(),
+            (None, _) if gid.origin() == self.context.me => {
+                self.inquiries.entry(gid).or_default().push(inquirer);
                 return;
             }
-            None => Some(self.ended.get(&gid).copied().unwrap_or(Decision::Abort)),
+            (None, Some(ended)) if is_child || ended.is_learnt => Some(ended.decision),
+            (None, _) => is_child.then_some(Decision::Abort),
         };
+        self.decided(&inquirer, gid, decision);
+    }
+
+    fn decided(&mut self, inquirer: &Inquirer, gid: Gid, decision: Option<Decision>) {
+        let request = inquirer.request;
         self.context.reply(
-            &from,
+            &inquirer.peer,
             Message::Decided {
                 gid,
                 request,
                 decision,
             },
         );
+    }
+
+    fn reachable(&mut self, now: Millis, peer: &PeerName) {
+        for transaction in self.transactions.values_mut() {
+            match transaction {
+                Transaction::Origin(origin) => origin.hurry(&self.context, now, peer),
+                Transaction::Participant(participant) => {
+                    participant.hurry(&self.context, now, peer)
+                }
+            }
+        }
+        self.tick(now);
+    }
+
+    fn resolve(&mut self, now: Millis, gid: Gid, decision: Decision, is_forced: bool) {
+        let answer = match self.transactions.get_mut(&gid) {
+            Some(Transaction::Origin(origin)) => origin.resolve(&mut self.context, decision),
+            Some(Transaction::Participant(participant)) => {
+                participant.resolve(&mut self.context, now, decision, is_forced);
+                return self.forget_if_over(now, &gid);
+            }
+            None => ResolveAnswer::Refused {
+                why: "It is not in flight at this peer: it has ended, or never came here.",
+            },
+        };
+        self.forget_if_over(now, &gid);
+        self.context
+            .outputs
+            .push_back(Output::Resolved { gid, answer });
     }
 
     fn undelivered(
@@ -398,13 +489,23 @@ impl Machine {
     }
 
     fn database(&mut self, now: Millis, answer: Answer) {
+        if !matches!(
+            answer,
+            Answer::Failed { .. }
+                | Answer::Refused { .. }
+                | Answer::NotForgotten { .. }
+                | Answer::RecoveryFailed { .. }
+        ) {
+            self.hurry_database(now);
+        }
         let gid = match &answer {
             Answer::Applied { gid, .. }
             | Answer::Refused { gid, .. }
             | Answer::Prepared { gid }
             | Answer::RolledBack { gid }
-            | Answer::Finished { gid } => gid.clone(),
-            Answer::Failed { gids, .. } => return self.failed(now, &gids.clone(), answer),
+            | Answer::Finished { gid, .. } => gid.clone(),
+            Answer::Failed { gids, why } => return self.failed(now, gids, why),
+            Answer::NotForgotten { gids, .. } => return self.context.forget_later(now, gids),
             Answer::Outcomes { outcomes } => return self.outcomes(now, outcomes),
             Answer::Recovered { found } => return self.recovered(now, found.clone()),
             Answer::RecoveryFailed { .. } => return self.recover_later(now),
@@ -414,43 +515,70 @@ impl Machine {
         });
     }
 
-    fn failed(&mut self, now: Millis, gids: &[Gid], answer: Answer) {
+    fn failed(&mut self, now: Millis, gids: &[Gid], why: &str) {
+        self.is_database_failing = true;
         for gid in gids {
             if let Some(Transaction::Participant(participant)) = self.transactions.get_mut(gid) {
-                participant.database(&mut self.context, now, answer.clone());
-            } else {
-                self.is_asking_outcomes = false;
-                self.outcome(now, gid, Outcome::Pending);
+                participant.finish_later(&self.context, now, why);
+                continue;
             }
+            self.is_asking_outcomes = false;
+            self.at_origin(gid, now, |origin, context| {
+                origin.outcome_failed(context, now, why)
+            });
+            self.answer_inquiries(gid, &Outcome::Pending);
+        }
+    }
+
+    /// The database answers again after a failure: what waits for it is due.
+    fn hurry_database(&mut self, now: Millis) {
+        if std::mem::take(&mut self.is_database_failing) {
+            for transaction in self.transactions.values_mut() {
+                match transaction {
+                    Transaction::Origin(origin) => origin.hurry_database(&self.context, now),
+                    Transaction::Participant(participant) => {
+                        participant.hurry_database(&self.context, now)
+                    }
+                }
+            }
+            self.tick(now);
         }
     }
 
     fn outcomes(&mut self, now: Millis, outcomes: &[(Gid, Outcome)]) {
         self.is_asking_outcomes = false;
         for (gid, outcome) in outcomes {
-            self.outcome(now, gid, *outcome);
+            // The client committed after a restart of this peer, and his peers ask: from now on they are told.
+            if let Outcome::Committed { participants } = outcome
+                && !self.transactions.contains_key(gid)
+                && !self.ended.contains_key(gid)
+            {
+                self.take_up_decided(now, gid.clone(), participants.clone());
+            }
+            self.at_origin(gid, now, |origin, context| {
+                origin.outcome(context, now, outcome)
+            });
+            self.answer_inquiries(gid, outcome);
         }
     }
 
-    fn outcome(&mut self, now: Millis, gid: &Gid, outcome: Outcome) {
-        self.at_origin(gid, now, |origin, context| {
-            origin.outcome(context, now, outcome)
-        });
-        let decision = match outcome {
-            Outcome::Committed => Some(Decision::Commit),
-            Outcome::Aborted => Some(Decision::Abort),
-            Outcome::Pending => None,
-        };
-        for (to, request) in self.inquiries.remove(gid).unwrap_or_default() {
-            self.context.reply(
-                &to,
-                Message::Decided {
-                    gid: gid.clone(),
-                    request,
-                    decision,
-                },
-            );
+    fn answer_inquiries(&mut self, gid: &Gid, outcome: &Outcome) {
+        for inquirer in self.inquiries.remove(gid).unwrap_or_default() {
+            let decision = match outcome {
+                Outcome::Committed { .. } => Some(Decision::Commit),
+                // The row may have gone because all of the origin's own children have acknowledged.
+                Outcome::Aborted => inquirer.is_child.then_some(Decision::Abort),
+                Outcome::Pending => None,
+            };
+            self.decided(&inquirer, gid.clone(), decision);
         }
+    }
+
+    fn take_up_decided(&mut self, now: Millis, gid: Gid, participants: Vec<PeerName>) {
+        let origin = Origin::recovered(&mut self.context, now, gid.clone(), participants);
+        self.transactions
+            .insert(gid.clone(), Transaction::Origin(origin));
+        self.forget_if_over(now, &gid);
     }
 
     /// One question at a time; as soon as one transaction wants to know, it is asked for all that wait.
@@ -479,27 +607,36 @@ impl Machine {
     fn recovered(&mut self, now: Millis, found: Recovered) {
         let early = self.recovery.take().map(|recovery| recovery.early);
         for (gid, participants) in found.decided {
-            let origin = Origin::recovered(&mut self.context, now, gid.clone(), participants);
-            self.transactions
-                .insert(gid.clone(), Transaction::Origin(origin));
-            self.forget_if_over(now, &gid);
+            self.take_up_decided(now, gid, participants);
         }
         for (gid, parent) in found.prepared {
             let participant = Participant::recovered(&self.context, now, gid.clone(), parent);
-            self.transactions
-                .insert(gid, Transaction::Participant(Box::new(participant)));
+            self.take_up(gid, participant);
         }
-        for (gid, children) in found.finished {
+        let mut finished: BTreeMap<Gid, Vec<PeerName>> = found.finished.into_iter().collect();
+        for mut resolution in found.resolved {
+            let gid = resolution.gid.clone();
+            resolution
+                .children
+                .extend(finished.remove(&gid).unwrap_or_default());
+            let participant = Participant::recovered_resolved(&mut self.context, now, resolution);
+            self.take_up(gid, participant);
+        }
+        for (gid, children) in finished {
             let participant =
                 Participant::recovered_finished(&mut self.context, now, gid.clone(), children);
-            self.transactions
-                .insert(gid.clone(), Transaction::Participant(Box::new(participant)));
+            self.take_up(gid.clone(), participant);
             self.forget_if_over(now, &gid);
         }
         for (from, message) in early.unwrap_or_default() {
             self.received(now, from, message);
         }
         self.tick(now);
+    }
+
+    fn take_up(&mut self, gid: Gid, participant: Participant) {
+        let participant = Transaction::Participant(Box::new(participant));
+        self.transactions.insert(gid, participant);
     }
 
     fn recover_later(&mut self, now: Millis) {
@@ -557,24 +694,30 @@ impl Machine {
     }
 
     fn forget_if_over(&mut self, now: Millis, gid: &Gid) {
-        let (is_over, decision) = match self.transactions.get_mut(gid) {
+        let (is_over, decision, learnt) = match self.transactions.get_mut(gid) {
             Some(Transaction::Origin(origin)) => {
-                (origin.is_over(&mut self.context, now), origin.decision())
+                let decision = origin.decision();
+                (origin.is_over(&mut self.context, now), decision, decision)
             }
             Some(Transaction::Participant(participant)) => (
                 participant.is_over(&mut self.context, now),
                 participant.decision(),
+                participant.learnt_decision(),
             ),
             None => return,
         };
         if is_over {
             self.transactions.remove(gid);
-            self.remember(now, gid.clone(), decision.unwrap_or(Decision::Abort));
+            let ended = Ended {
+                decision: decision.unwrap_or(Decision::Abort),
+                is_learnt: learnt.is_some(),
+            };
+            self.remember(now, gid.clone(), ended);
         }
     }
 
-    fn remember(&mut self, now: Millis, gid: Gid, decision: Decision) {
-        if self.ended.insert(gid.clone(), decision).is_none() {
+    fn remember(&mut self, now: Millis, gid: Gid, ended: Ended) {
+        if self.ended.insert(gid.clone(), ended).is_none() {
             self.ended_order.push_back((now + MEMORY_MS, gid));
         }
     }

@@ -14,10 +14,10 @@ mod origin;
 mod participant;
 mod tally;
 
-pub use database::{Answer, Outcome, Recovered, Request};
+pub use database::{Answer, Outcome, Recovered, Request, Resolution};
 pub use interface::{
     CallbackAnswer, Decision, Input, Limits, Membership, Message, Millis, Output, RequestId,
-    Summary, Touched,
+    ResolveAnswer, Summary, Touched, Trouble, WaitingFor,
 };
 pub use machine::Machine;
 pub use tally::Tally;

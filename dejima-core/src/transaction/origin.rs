@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::announcement::Announcement;
 use super::changes::Changes;
 use super::context::Context;
-use super::interface::{CallbackAnswer, Decision, Message, Millis, RequestId, Summary};
+use super::interface::{
+    CallbackAnswer, Decision, Message, Millis, RequestId, ResolveAnswer, Summary, Trouble,
+    WaitingFor,
+};
 use super::participant::Incoming;
 use super::{Outcome, Tally};
 use crate::delta::{Captured, Delta};
@@ -26,6 +29,7 @@ pub(super) struct Origin {
     /// What other peers' strategies want changed here; the hook puts it.
     pending: BTreeMap<TableName, Delta>,
     tally: Tally,
+    trouble: Option<Trouble>,
     stage: Stage,
 }
 
@@ -55,6 +59,7 @@ impl Origin {
             adopted: BTreeSet::new(),
             pending: BTreeMap::new(),
             tally: Tally::default(),
+            trouble: None,
             stage: Stage::AwaitingRound,
         }
     }
@@ -248,7 +253,7 @@ impl Origin {
                 let refusal = Refusal::unreachable(to, why);
                 self.refuse(context, refusal);
             }
-            Stage::Ending(announcement) => announcement.undelivered(context, now, to, request),
+            Stage::Ending(announcement) => announcement.undelivered(context, now, to, request, why),
             _ => {}
         }
     }
@@ -279,10 +284,11 @@ impl Origin {
     }
 
     /// The database has said how the client's transaction stands (invariant 2).
-    pub(super) fn outcome(&mut self, context: &mut Context, now: Millis, outcome: Outcome) {
+    pub(super) fn outcome(&mut self, context: &mut Context, now: Millis, outcome: &Outcome) {
         let Stage::Deciding { ask_at, wait } = &mut self.stage else {
             return;
         };
+        self.trouble = None;
         let decision = match outcome {
             Outcome::Pending => {
                 *wait = (*wait + *wait / 2)
@@ -291,7 +297,7 @@ impl Origin {
                 *ask_at = now + *wait;
                 return;
             }
-            Outcome::Committed => Decision::Commit,
+            Outcome::Committed { .. } => Decision::Commit,
             Outcome::Aborted => Decision::Abort,
         };
         let peers = if decision == Decision::Commit {
@@ -300,6 +306,16 @@ impl Origin {
             &self.contacted
         };
         self.stage = Stage::Ending(Announcement::start(context, &self.gid, decision, peers));
+    }
+
+    /// The database could not say it.
+    pub(super) fn outcome_failed(&mut self, context: &mut Context, now: Millis, why: &str) {
+        let attempts = self.trouble.as_ref().map_or(0, |trouble| trouble.attempts);
+        self.outcome(context, now, &Outcome::Pending);
+        self.trouble = Some(Trouble {
+            attempts: attempts + 1,
+            why: why.to_owned(),
+        });
     }
 
     /// True if the database should be asked for the outcome now.
@@ -318,6 +334,22 @@ impl Origin {
     pub(super) fn acknowledged(&mut self, from: &PeerName) {
         if let Stage::Ending(announcement) = &mut self.stage {
             announcement.acknowledged(from);
+        }
+    }
+
+    /// A peer answers again: what is to be said to it is due.
+    pub(super) fn hurry(&mut self, context: &Context, now: Millis, peer: &PeerName) {
+        if let Stage::Ending(announcement) = &mut self.stage {
+            announcement.hurry(context, now, peer);
+        }
+    }
+
+    /// The database answers again: it is asked for the outcome now.
+    pub(super) fn hurry_database(&mut self, context: &Context, now: Millis) {
+        if let Stage::Deciding { ask_at, wait } = &mut self.stage
+            && self.trouble.is_some()
+        {
+            (*ask_at, *wait) = (now, context.limits.outcome_ms_min);
         }
     }
 
@@ -370,6 +402,46 @@ impl Origin {
             },
             since: self.since,
             touched: self.changes.touched(),
+            waiting_for: match &self.stage {
+                Stage::Propagating(questions) | Stage::Voting(questions) => {
+                    questions.values().map(WaitingFor::first).collect()
+                }
+                Stage::Ending(announcement) => announcement.waiting_for(),
+                Stage::AwaitingRound | Stage::Deciding { .. } => vec![],
+            },
+            trouble: self.trouble.clone(),
+        }
+    }
+
+    /// What it has changed in each Dejima table.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// The origin's end is the client's COMMIT; before the vote is complete the operator may abort instead.
+    pub(super) fn resolve(&mut self, context: &mut Context, decision: Decision) -> ResolveAnswer {
+        match &self.stage {
+            Stage::Ending(announcement) => ResolveAnswer::Decided {
+                decision: announcement.decision,
+                by: context.me.clone(),
+            },
+            Stage::Deciding { .. } => ResolveAnswer::Refused {
+                why: "This is its origin, and only the client's COMMIT decides. To abort, end the client's session \
+                      (pg_terminate_backend).",
+            },
+            Stage::Propagating(_) | Stage::AwaitingRound | Stage::Voting(_)
+                if decision == Decision::Abort =>
+            {
+                let refusal = Refusal::resolved(&context.me);
+                self.refuse(context, refusal);
+                let by = context.me.clone();
+                ResolveAnswer::Decided { decision, by }
+            }
+            Stage::Propagating(_) | Stage::AwaitingRound | Stage::Voting(_) => {
+                ResolveAnswer::Refused {
+                    why: "Not everybody has promised yet: it can be aborted, but not be committed.",
+                }
+            }
         }
     }
 }

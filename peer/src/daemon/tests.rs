@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use dejima_core::delta::{Captured, Column, Put, PutRow, Schema};
 use dejima_core::group::Fact;
-use dejima_core::name::PeerName;
+use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{Answer, Outcome, Recovered, Request};
 use dejima_proto::v1::callback_client::CallbackClient;
 use dejima_proto::v1::close_response::Answer as Said;
@@ -42,12 +42,12 @@ impl Model {
             }
             Request::Prepare { gid, .. } => ("prepare", Some(Answer::Prepared { gid })),
             Request::Rollback { gid } => ("rollback", Some(Answer::RolledBack { gid })),
-            Request::Finish { gid, .. } => ("finish", Some(Answer::Finished { gid })),
+            Request::Finish { gid, .. } | Request::Settle { gid, .. } => {
+                ("finish", Some(finished(gid)))
+            }
+            Request::Resolve { resolution } => ("resolve", Some(finished(resolution.gid))),
             Request::Outcomes { gids } => {
-                let outcomes = gids
-                    .into_iter()
-                    .map(|gid| (gid, Outcome::Committed))
-                    .collect();
+                let outcomes = gids.into_iter().map(|gid| (gid, committed())).collect();
                 ("outcomes", Some(Answer::Outcomes { outcomes }))
             }
             Request::Forget { .. } => ("forget", None),
@@ -68,6 +68,17 @@ impl Model {
             .expect("no test panics here")
             .contains(&what)
     }
+}
+
+fn finished(gid: Gid) -> Answer {
+    let children = vec![];
+    Answer::Finished { gid, children }
+}
+
+/// With the one participant of these tests.
+fn committed() -> Outcome {
+    let participants = vec![peer_name("gov")];
+    Outcome::Committed { participants }
 }
 
 /// What putting new rows changes: the same rows.

@@ -93,10 +93,11 @@ impl AckTermination for Entrance {
 
     async fn inquire(&self, request: Request<v1::InquireRequest>) -> Answer<v1::InquireResponse> {
         self.check_addressee(&request)?;
-        let v1::InquireRequest { from, gid } = request.into_inner();
+        let v1::InquireRequest { from, gid, parent } = request.into_inner();
         let question = Message::Inquire {
             gid: wire::gid(&gid)?,
             request: self.next_request(),
+            parent: wire::peer(&parent)?,
         };
         match self.ask(wire::peer(&from)?, question).await? {
             Message::Decided { decision, .. } => Ok(Response::new(v1::InquireResponse {

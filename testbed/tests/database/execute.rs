@@ -38,6 +38,7 @@ fn finish(gid: &Gid, decision: Decision) -> Request {
         gid: gid.clone(),
         parent: gov(),
         decision,
+        asks_children: false,
     }
 }
 
@@ -77,7 +78,10 @@ async fn a_participants_life() {
     for _ in 0..2 {
         assert_eq!(
             database.execute(finish(&gid, Decision::Commit)).await,
-            Some(Answer::Finished { gid: gid.clone() })
+            Some(Answer::Finished {
+                gid: gid.clone(),
+                children: vec![]
+            })
         );
     }
     assert_eq!(bed.admin("SELECT a FROM t WHERE id = 1"), "y");
@@ -126,7 +130,10 @@ async fn rollback_before_and_after_prepare() {
     database.execute(prepare(&bed.gid(2), &[gov()])).await;
     assert_eq!(
         database.execute(finish(&bed.gid(2), Decision::Abort)).await,
-        Some(Answer::Finished { gid: bed.gid(2) })
+        Some(Answer::Finished {
+            gid: bed.gid(2),
+            children: vec![]
+        })
     );
     assert_eq!(bed.admin("SELECT string_agg(a, ''), (SELECT count(*) FROM dejima.participant), (SELECT count(*) FROM pg_prepared_xacts WHERE database = 'undo') FROM t"), "xx|0|0");
 }
@@ -226,7 +233,10 @@ async fn too_many_open_transactions_are_refused_and_finishing_still_works() {
         database
             .execute(finish(&bed.gid(1), Decision::Commit))
             .await,
-        Some(Answer::Finished { gid: bed.gid(1) })
+        Some(Answer::Finished {
+            gid: bed.gid(1),
+            children: vec![]
+        })
     );
     database
         .execute(Request::Rollback { gid: bed.gid(2) })
@@ -264,7 +274,13 @@ async fn outcomes_of_clients_transactions() {
     let asked = Request::Outcomes {
         gids: vec![open.clone(), committed.clone(), bed.gid(1)],
     };
-    let expected = [Outcome::Pending, Outcome::Committed, Outcome::Aborted];
+    let names = ["gov", "ins"].map(|name| PeerName::new(name).unwrap());
+    let participants = names.to_vec();
+    let expected = [
+        Outcome::Pending,
+        Outcome::Committed { participants },
+        Outcome::Aborted,
+    ];
     let outcomes = [open.clone(), committed.clone(), bed.gid(1)]
         .into_iter()
         .zip(expected)
@@ -281,11 +297,8 @@ async fn outcomes_of_clients_transactions() {
             .await,
         Some(Answer::Outcomes { outcomes })
     );
-    let names = ["gov", "ins"]
-        .map(|name| PeerName::new(name).unwrap())
-        .to_vec();
     let found = Recovered {
-        decided: vec![(committed, names)],
+        decided: vec![(committed, names.to_vec())],
         ..Recovered::default()
     };
     assert_eq!(

@@ -88,10 +88,14 @@ async fn rows_are_put_and_what_that_changed_is_told() {
         gid: gid.clone(),
         parent,
         decision: dejima_core::transaction::Decision::Commit,
+        asks_children: false,
     };
     assert_eq!(
         database.execute(finish).await,
-        Some(Answer::Finished { gid })
+        Some(Answer::Finished {
+            gid,
+            children: vec![]
+        })
     );
     // `b` is shown by another Dejima table: NULL. `other` by none: the base table's own default.
     assert_eq!(
