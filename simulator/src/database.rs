@@ -22,23 +22,33 @@ pub struct Database {
     tables: Vec<SharedTable>,
     character: Character,
     committed: BTreeMap<Key, BaseRow>,
-    open: BTreeMap<Gid, Open>,
-    prepared: BTreeMap<Gid, Open>,
-    locks: BTreeMap<Key, Gid>,
+    transactions: BTreeMap<Owner, Open>,
+    /// Row locks, and unique keys about to be taken.
+    locks: BTreeMap<Key, Owner>,
+    /// What the peer had open when the server crashed; it finds out when it uses the session next.
+    broken: BTreeSet<Gid>,
     /// Decision rows.
     decided: BTreeMap<Gid, Vec<PeerName>>,
     /// Participant rows.
     finished: BTreeMap<Gid, Vec<PeerName>>,
-    /// What the operator has resolved.
+    /// What the operator has resolved and is not settled.
     resolved: BTreeMap<Gid, Resolution>,
     statement: i64,
 }
 
+/// Whose a transaction is. One gid can have several.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    /// A client of this database; his session holds the advisory lock of the gid.
+    Client(Gid),
+    /// The peer, for another peer's client, in a session.
+    Participant(Gid),
+    /// No session any more: prepared under a name made of the gid and the parent.
+    Prepared(Gid, PeerName),
+}
+
 #[derive(Debug, Default)]
 struct Open {
-    /// Begun by the peer for another peer's client; else by a client of this database.
-    is_participant: bool,
-    parent: Option<PeerName>,
     children: Vec<PeerName>,
     rows: BTreeMap<Key, Option<BaseRow>>,
     captured: Vec<Captured>,
@@ -72,9 +82,9 @@ impl Database {
             tables,
             character,
             committed: BTreeMap::new(),
-            open: BTreeMap::new(),
-            prepared: BTreeMap::new(),
+            transactions: BTreeMap::new(),
             locks: BTreeMap::new(),
+            broken: BTreeSet::new(),
             decided: BTreeMap::new(),
             finished: BTreeMap::new(),
             resolved: BTreeMap::new(),
@@ -91,7 +101,7 @@ impl Database {
                     return Executed::Waiting(Request::Apply { gid, puts });
                 }
                 Err(obstacle) => {
-                    self.roll_back(&gid);
+                    self.end(&Owner::Participant(gid.clone()));
                     let refusal = match obstacle {
                         Obstacle::Refused(refusal) => refusal,
                         Obstacle::Locked => Refusal::conflict(&self.me, &puts[0].table, "locked"),
@@ -108,25 +118,34 @@ impl Database {
                 Err(refusal) => Answer::Refused { gid, refusal },
             },
             Request::Rollback { gid } => {
-                self.roll_back(&gid);
+                self.broken.remove(&gid);
+                self.end(&Owner::Participant(gid.clone()));
                 Answer::RolledBack { gid }
             }
             Request::Finish {
                 gid,
+                parent,
                 decision,
                 asks_children,
-                ..
             } => {
-                self.finish(&gid, decision == Decision::Commit);
-                let children = self.finished.get(&gid).filter(|_| asks_children);
-                let children = children.cloned().unwrap_or_default();
+                self.finish(&gid, parent, decision);
+                let children = if asks_children {
+                    self.children(&gid)
+                } else {
+                    vec![]
+                };
                 Answer::Finished { gid, children }
             }
             Request::Resolve { resolution } => {
-                let gid = resolution.gid.clone();
-                self.finish(&gid, resolution.decision == Decision::Commit);
+                let Resolution {
+                    gid,
+                    parent,
+                    decision,
+                    ..
+                } = resolution.clone();
                 self.resolved.entry(gid.clone()).or_insert(resolution);
-                let children = self.finished.get(&gid).cloned().unwrap_or_default();
+                self.finish(&gid, parent, decision);
+                let children = self.children(&gid);
                 Answer::Finished { gid, children }
             }
             Request::Settle { gid, .. } => {
@@ -173,45 +192,297 @@ impl Database {
 
     /// True if nothing is open, prepared or locked.
     pub fn is_quiet(&self) -> bool {
-        self.open.is_empty() && self.prepared.is_empty() && self.locks.is_empty()
+        self.transactions.is_empty() && self.locks.is_empty()
     }
 
     /// True if the transaction is prepared.
     pub fn is_prepared(&self, gid: &Gid) -> bool {
-        self.prepared.contains_key(gid)
+        self.in_doubt().any(|prepared| prepared == gid)
     }
 
     /// Prepared transactions.
     pub fn in_doubt(&self) -> impl Iterator<Item = &Gid> {
-        self.prepared.keys()
+        self.prepared().map(|(gid, ..)| gid)
+    }
+
+    fn prepared(&self) -> impl Iterator<Item = (&Gid, &PeerName, &Open)> {
+        self.transactions
+            .iter()
+            .filter_map(|(owner, open)| match owner {
+                Owner::Prepared(gid, parent) => Some((gid, parent, open)),
+                _ => None,
+            })
     }
 
     /// A row as a client's transaction sees it, locked for it; `Err` if another one holds the lock.
     pub fn read_for_update(&mut self, gid: &Gid, key: &Key) -> Result<Option<BaseRow>, Obstacle> {
-        if self.locks.get(key).is_some_and(|holder| holder != gid) {
+        self.lock(&Owner::Client(gid.clone()), key)
+    }
+
+    /// Writes a row in a client's transaction and captures what that changes in every Dejima table.
+    pub fn write(&mut self, gid: &Gid, key: &Key, new: Option<BaseRow>) -> Result<(), Obstacle> {
+        self.change(&Owner::Client(gid.clone()), key, key, new)
+    }
+
+    /// What a client's transaction captured since the last call.
+    pub fn take_captured(&mut self, gid: &Gid) -> Vec<Captured> {
+        self.take(&Owner::Client(gid.clone()))
+    }
+
+    /// True while a client's transaction holds the advisory lock of its gid.
+    pub fn is_open(&self, gid: &Gid) -> bool {
+        self.transactions.contains_key(&Owner::Client(gid.clone()))
+    }
+
+    /// Puts rows for another peer's client, all or nothing. It locks one key after the other and keeps what it
+    /// has while it waits for the next.
+    pub fn apply(&mut self, gid: &Gid, puts: &[Put]) -> Result<Vec<Captured>, Obstacle> {
+        if self.broken.remove(gid) {
+            return Err(Obstacle::Refused(self.session_lost()));
+        }
+        let owner = Owner::Participant(gid.clone());
+        self.transactions.entry(owner.clone()).or_default();
+        for put in puts {
+            let keys: BTreeSet<Key> = put.rows.iter().flat_map(keys_of).collect();
+            for key in keys {
+                self.lock(&owner, &key)?;
+            }
+        }
+        self.put_for(&owner, puts)?;
+        Ok(self.take(&owner))
+    }
+
+    /// Puts rows in a client's transaction, as the hook does.
+    pub fn put(&mut self, gid: &Gid, puts: &[Put]) -> Result<(), Obstacle> {
+        self.put_for(&Owner::Client(gid.clone()), puts)
+    }
+
+    /// PREPARE TRANSACTION, after the participant row is written if there are children.
+    pub fn prepare(
+        &mut self,
+        gid: &Gid,
+        parent: PeerName,
+        children: Vec<PeerName>,
+    ) -> Result<(), Refusal> {
+        if self.broken.remove(gid) {
+            return Err(self.session_lost());
+        }
+        let session = Owner::Participant(gid.clone());
+        let Some(open) = self.transactions.remove(&session) else {
+            return Err(self.refusal(sqlstate::SERIALIZATION_FAILURE, "not open"));
+        };
+        let prepared = Owner::Prepared(gid.clone(), parent);
+        if let Some((sqlstate, why)) = self.hindrance(gid, &prepared, &children) {
+            self.end(&session);
+            return Err(self.refusal(sqlstate, why));
+        }
+        for holder in self.locks.values_mut().filter(|holder| **holder == session) {
+            holder.clone_from(&prepared);
+        }
+        self.transactions
+            .insert(prepared, Open { children, ..open });
+        Ok(())
+    }
+
+    /// What stands in the way of PREPARE when the gid was prepared here before.
+    fn hindrance(
+        &self,
+        gid: &Gid,
+        name: &Owner,
+        children: &[PeerName],
+    ) -> Option<(&'static str, &'static str)> {
+        let mut of_gid = self.prepared().filter(|(other, ..)| *other == gid);
+        if !children.is_empty() && self.finished.contains_key(gid) {
+            Some(("23505", "the participant row is there"))
+        } else if !children.is_empty() && of_gid.any(|(.., open)| !open.children.is_empty()) {
+            Some((
+                sqlstate::SERIALIZATION_FAILURE,
+                "the participant row is locked",
+            ))
+        } else if self.transactions.contains_key(name) {
+            Some(("42710", "the name of the prepared transaction is taken"))
+        } else {
+            None
+        }
+    }
+
+    /// COMMIT PREPARED or ROLLBACK PREPARED. Returns false if nothing is prepared under this name.
+    pub fn finish(&mut self, gid: &Gid, parent: PeerName, decision: Decision) -> bool {
+        let name = Owner::Prepared(gid.clone(), parent);
+        let Some(open) = self.end(&name) else {
+            return false;
+        };
+        if decision == Decision::Commit {
+            if !open.children.is_empty() {
+                self.finished.insert(gid.clone(), open.children);
+            }
+            self.make_visible(open.rows);
+        }
+        true
+    }
+
+    /// The client's COMMIT; with participants the decision row becomes visible with it.
+    pub fn commit(&mut self, gid: &Gid, participants: Vec<PeerName>) {
+        let Some(open) = self.end(&Owner::Client(gid.clone())) else {
+            return;
+        };
+        if !participants.is_empty() {
+            self.decided.insert(gid.clone(), participants);
+        }
+        self.make_visible(open.rows);
+    }
+
+    /// ROLLBACK of a client's transaction.
+    pub fn roll_back(&mut self, gid: &Gid) {
+        self.end(&Owner::Client(gid.clone()));
+    }
+
+    /// The lock first, then the row (invariant 2).
+    pub fn outcome(&self, gid: &Gid) -> Outcome {
+        let is_locked = self.is_open(gid);
+        if let Some(participants) = self.decided.get(gid).cloned() {
+            Outcome::Committed { participants }
+        } else if is_locked {
+            Outcome::Pending
+        } else {
+            Outcome::Aborted
+        }
+    }
+
+    /// Deletes decision rows and participant rows.
+    pub fn forget(&mut self, gids: &[Gid]) {
+        for gid in gids {
+            self.decided.remove(gid);
+            self.finished.remove(gid);
+        }
+    }
+
+    /// The peer's sessions break: what it had open is rolled back. Clients' transactions stay.
+    pub fn disconnect_peer(&mut self) {
+        self.broken.clear();
+        self.keep(|owner| !matches!(owner, Owner::Participant(_)));
+    }
+
+    /// The server dies and starts again: what is neither committed nor prepared is gone, and all sessions break.
+    pub fn crash(&mut self) {
+        let participants = self.transactions.keys().filter_map(|owner| match owner {
+            Owner::Participant(gid) => Some(gid.clone()),
+            _ => None,
+        });
+        self.broken.extend(participants);
+        self.keep(|owner| matches!(owner, Owner::Prepared(..)));
+    }
+
+    /// What a real database never does: it loses what was prepared.
+    pub fn forget_prepared(&mut self) {
+        self.keep(|owner| !matches!(owner, Owner::Prepared(..)));
+    }
+
+    /// What a starting peer finds.
+    pub fn recovered(&self) -> Recovered {
+        let prepared = self
+            .prepared()
+            .map(|(gid, parent, _)| (gid.clone(), parent.clone()));
+        Recovered {
+            decided: self.decided.clone().into_iter().collect(),
+            prepared: prepared.collect(),
+            finished: self.finished.clone().into_iter().collect(),
+            resolved: self.resolved.values().cloned().collect(),
+        }
+    }
+
+    fn children(&self, gid: &Gid) -> Vec<PeerName> {
+        self.finished.get(gid).cloned().unwrap_or_default()
+    }
+
+    fn put_for(&mut self, owner: &Owner, puts: &[Put]) -> Result<(), Obstacle> {
+        for put in puts {
+            let Some(table) = self.tables.iter().find(|table| table.name == put.table) else {
+                return Err(self.refuse(owner, "42P01", "no such Dejima table"));
+            };
+            let shown: BTreeSet<String> = table.attributes.iter().cloned().collect();
+            for row in &put.rows {
+                if !named_in(row).all(|attribute| shown.contains(attribute)) {
+                    return Err(self.refuse(owner, "42703", "no such column"));
+                }
+                self.put_row(owner, row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_row(&mut self, owner: &Owner, row: &PutRow) -> Result<(), Obstacle> {
+        match row {
+            PutRow::Insert { new } => {
+                let key = key_in(new).expect("an insert names its key");
+                if self.lock(owner, &key)?.is_some() {
+                    return Err(self.stale(owner));
+                }
+                self.change(owner, &key, &key, Some(with(&BaseRow::new(), new)))
+            }
+            PutRow::Update { key, old, new } => {
+                let row = self.expect_old(owner, key, old)?;
+                let to = key_in(new).unwrap_or_else(|| key.clone());
+                if to != *key && self.lock(owner, &to)?.is_some() {
+                    return Err(self.refuse(owner, "23505", "the key is taken"));
+                }
+                self.change(owner, key, &to, Some(with(&row, new)))
+            }
+            PutRow::Delete { key, old } => {
+                self.expect_old(owner, key, old)?;
+                self.change(owner, key, key, None)
+            }
+        }
+    }
+
+    fn expect_old(
+        &mut self,
+        owner: &Owner,
+        key: &Key,
+        old: &BTreeMap<String, Value>,
+    ) -> Result<BaseRow, Obstacle> {
+        self.lock(owner, key)?
+            .filter(|row| holds(key, row, old))
+            .ok_or_else(|| self.stale(owner))
+    }
+
+    /// Locks a row, or the key that it would take, and reads it.
+    fn lock(&mut self, owner: &Owner, key: &Key) -> Result<Option<BaseRow>, Obstacle> {
+        if self.locks.get(key).is_some_and(|holder| holder != owner) {
             return Err(Obstacle::Locked);
         }
-        self.locks.insert(key.clone(), gid.clone());
-        let own = self.open.get(gid).and_then(|open| open.rows.get(key));
+        self.locks.insert(key.clone(), owner.clone());
+        let own = self
+            .transactions
+            .get(owner)
+            .and_then(|open| open.rows.get(key));
         Ok(own
             .cloned()
             .unwrap_or_else(|| self.committed.get(key).cloned()))
     }
 
-    /// Writes a row in an open transaction and captures what that changes in every Dejima table.
-    pub fn write(&mut self, gid: &Gid, key: &Key, new: Option<BaseRow>) -> Result<(), Obstacle> {
-        let old = self.read_for_update(gid, key)?;
+    /// One statement that changes one row, perhaps its key.
+    fn change(
+        &mut self,
+        owner: &Owner,
+        from: &Key,
+        to: &Key,
+        new: Option<BaseRow>,
+    ) -> Result<(), Obstacle> {
+        let old = self.lock(owner, from)?;
         let new = new.map(|row| self.normalised(row));
         if let Some(attribute) = new.as_ref().and_then(|row| self.violated(row)) {
-            let refusal = self.check_violation(&attribute);
-            self.roll_back(gid);
-            return Err(Obstacle::Refused(refusal));
+            let message = format!(
+                "constraint \"{attribute}_check\" of peer \"{}\" refuses the change",
+                self.me
+            );
+            return Err(self.refuse(owner, "23514", &message));
         }
         self.statement += 1;
         let mut captured = vec![];
         for table in &self.tables {
-            let old = old.as_ref().map(|row| project(table, key, row));
-            let new = new.as_ref().map(|row| project(table, key, row));
+            let old = old.as_ref().map(|row| project(table, from, row));
+            let new = new.as_ref().map(|row| project(table, to, row));
             if old != new {
                 captured.push(Captured {
                     statement: self.statement,
@@ -221,9 +492,10 @@ impl Database {
                 });
             }
         }
-        let open = self.open.entry(gid.clone()).or_default();
+        let open = self.transactions.entry(owner.clone()).or_default();
         open.captured.extend(captured);
-        open.rows.insert(key.clone(), new);
+        open.rows.insert(from.clone(), None);
+        open.rows.insert(to.clone(), new);
         Ok(())
     }
 
@@ -247,145 +519,35 @@ impl Database {
         self.character.refuses_bad.iter().find(bad).cloned()
     }
 
-    fn check_violation(&self, attribute: &str) -> Refusal {
-        Refusal {
-            peer: self.me.clone(),
-            sqlstate: "23514".into(),
-            message: format!(
-                "constraint \"{attribute}_check\" of peer \"{}\" refuses the change",
-                self.me
-            ),
-            detail: String::new(),
-            hint: String::new(),
-        }
-    }
-
-    /// What was captured since the last call.
-    pub fn take_captured(&mut self, gid: &Gid) -> Vec<Captured> {
-        self.open
-            .get_mut(gid)
+    fn take(&mut self, owner: &Owner) -> Vec<Captured> {
+        self.transactions
+            .get_mut(owner)
             .map(|open| std::mem::take(&mut open.captured))
             .unwrap_or_default()
     }
 
-    /// True while a client's transaction holds the advisory lock of its gid.
-    pub fn is_open(&self, gid: &Gid) -> bool {
-        self.open.contains_key(gid)
+    fn stale(&mut self, owner: &Owner) -> Obstacle {
+        self.refuse(owner, sqlstate::SERIALIZATION_FAILURE, "stale")
     }
 
-    /// Puts rows for another peer's client; all or nothing, locks first.
-    pub fn apply(&mut self, gid: &Gid, puts: &[Put]) -> Result<Vec<Captured>, Obstacle> {
-        let keys = puts.iter().flat_map(|put| &put.rows).flat_map(keys_of);
-        if keys
-            .into_iter()
-            .any(|key| self.locks.get(&key).is_some_and(|holder| holder != gid))
-        {
-            return Err(Obstacle::Locked);
-        }
-        self.open.entry(gid.clone()).or_default().is_participant = true;
-        self.put(gid, puts)?;
-        Ok(self.take_captured(gid))
+    /// An error rolls the transaction back.
+    fn refuse(&mut self, owner: &Owner, sqlstate: &str, message: &str) -> Obstacle {
+        self.end(owner);
+        Obstacle::Refused(self.refusal(sqlstate, message))
     }
 
-    /// Puts rows in an open transaction.
-    pub fn put(&mut self, gid: &Gid, puts: &[Put]) -> Result<(), Obstacle> {
-        for put in puts {
-            for row in &put.rows {
-                self.put_row(gid, row)?;
-            }
-        }
-        Ok(())
+    fn session_lost(&self) -> Refusal {
+        self.refusal(sqlstate::CONNECTION_FAILURE, "the session is lost")
     }
 
-    fn put_row(&mut self, gid: &Gid, row: &PutRow) -> Result<(), Obstacle> {
-        match row {
-            PutRow::Insert { new } => {
-                let key = vec![
-                    new.get("k")
-                        .cloned()
-                        .flatten()
-                        .expect("an insert names its key"),
-                ];
-                if self.read_for_update(gid, &key)?.is_some() {
-                    return Err(self.stale(gid));
-                }
-                self.write(gid, &key, Some(with(&BaseRow::new(), new)))
-            }
-            PutRow::Update { key, old, new } => {
-                let Some(row) = self
-                    .read_for_update(gid, key)?
-                    .filter(|row| holds(row, old))
-                else {
-                    return Err(self.stale(gid));
-                };
-                self.write(gid, key, Some(with(&row, new)))
-            }
-            PutRow::Delete { key, old } => {
-                if self
-                    .read_for_update(gid, key)?
-                    .is_none_or(|row| !holds(&row, old))
-                {
-                    return Err(self.stale(gid));
-                }
-                self.write(gid, key, None)
-            }
-        }
-    }
-
-    fn stale(&mut self, gid: &Gid) -> Obstacle {
-        self.roll_back(gid);
-        Obstacle::Refused(Refusal {
+    fn refusal(&self, sqlstate: &str, message: &str) -> Refusal {
+        Refusal {
             peer: self.me.clone(),
-            sqlstate: sqlstate::SERIALIZATION_FAILURE.into(),
-            message: "stale".into(),
+            sqlstate: sqlstate.into(),
+            message: message.into(),
             detail: String::new(),
             hint: String::new(),
-        })
-    }
-
-    /// PREPARE TRANSACTION.
-    pub fn prepare(
-        &mut self,
-        gid: &Gid,
-        parent: PeerName,
-        children: Vec<PeerName>,
-    ) -> Result<(), Refusal> {
-        let Some(mut open) = self.open.remove(gid) else {
-            return Err(Refusal::unreachable(
-                &self.me,
-                "The session that held the transaction is gone.",
-            ));
-        };
-        (open.parent, open.children) = (Some(parent), children);
-        self.prepared.insert(gid.clone(), open);
-        Ok(())
-    }
-
-    /// COMMIT PREPARED or ROLLBACK PREPARED. Returns false if there is nothing prepared of the gid.
-    pub fn finish(&mut self, gid: &Gid, commits: bool) -> bool {
-        let Some(open) = self.prepared.remove(gid) else {
-            return false;
-        };
-        if commits {
-            if !open.children.is_empty() {
-                self.finished.insert(gid.clone(), open.children);
-            }
-            self.make_visible(open.rows);
         }
-        self.release(gid);
-        true
-    }
-
-    /// The client's COMMIT; with participants the decision row becomes visible with it.
-    pub fn commit(&mut self, gid: &Gid, participants: Vec<PeerName>) {
-        let Some(open) = self.open.remove(gid) else {
-            return;
-        };
-        if !participants.is_empty() {
-            self.decided.insert(gid.clone(), participants);
-        }
-        self.make_visible(open.rows);
-        self.release(gid);
     }
 
     fn make_visible(&mut self, rows: BTreeMap<Key, Option<BaseRow>>) {
@@ -397,76 +559,39 @@ impl Database {
         }
     }
 
-    /// ROLLBACK of an open transaction.
-    pub fn roll_back(&mut self, gid: &Gid) {
-        self.open.remove(gid);
-        self.release(gid);
+    /// Ends a transaction and releases its locks; says what it did.
+    fn end(&mut self, owner: &Owner) -> Option<Open> {
+        self.locks.retain(|_, holder| holder != owner);
+        self.transactions.remove(owner)
     }
 
-    fn release(&mut self, gid: &Gid) {
-        self.locks.retain(|_, holder| holder != gid);
-    }
-
-    /// The lock first, then the row (invariant 2).
-    pub fn outcome(&self, gid: &Gid) -> Outcome {
-        let is_locked = self.open.contains_key(gid);
-        if let Some(participants) = self.decided.get(gid).cloned() {
-            Outcome::Committed { participants }
-        } else if is_locked {
-            Outcome::Pending
-        } else {
-            Outcome::Aborted
-        }
-    }
-
-    /// Deletes decision rows and participant rows.
-    pub fn forget(&mut self, gids: &[Gid]) {
-        for gid in gids {
-            self.decided.remove(gid);
-            self.finished.remove(gid);
-        }
-    }
-
-    /// The peer's sessions break: what it had open is rolled back. Clients' transactions stay.
-    pub fn disconnect_peer(&mut self) {
-        let lost: Vec<Gid> = self
-            .open
-            .iter()
-            .filter(|(_, open)| open.is_participant)
-            .map(|(gid, _)| gid.clone())
-            .collect();
-        for gid in lost {
-            self.roll_back(&gid);
-        }
-    }
-
-    /// What a real database never does: it loses what was prepared.
-    pub fn forget_prepared(&mut self) {
-        for gid in std::mem::take(&mut self.prepared).into_keys() {
-            self.release(&gid);
-        }
-    }
-
-    /// What a starting peer finds.
-    pub fn recovered(&self) -> Recovered {
-        let prepared = self
-            .prepared
-            .iter()
-            .filter_map(|(gid, open)| Some((gid.clone(), open.parent.clone()?)));
-        Recovered {
-            decided: self.decided.clone().into_iter().collect(),
-            prepared: prepared.collect(),
-            finished: self.finished.clone().into_iter().collect(),
-            resolved: self.resolved.values().cloned().collect(),
-        }
+    /// Rolls back everything else.
+    fn keep(&mut self, stays: impl Fn(&Owner) -> bool) {
+        self.transactions.retain(|owner, _| stays(owner));
+        self.locks.retain(|_, holder| stays(holder));
     }
 }
 
-fn keys_of(row: &PutRow) -> Option<Key> {
+/// All keys that the row is about.
+fn keys_of(row: &PutRow) -> Vec<Key> {
     match row {
-        PutRow::Insert { new } => Some(vec![new.get("k").cloned().flatten()?]),
-        PutRow::Update { key, .. } | PutRow::Delete { key, .. } => Some(key.clone()),
+        PutRow::Insert { new } => key_in(new).into_iter().collect(),
+        PutRow::Update { key, new, .. } => key_in(new).into_iter().chain([key.clone()]).collect(),
+        PutRow::Delete { key, .. } => vec![key.clone()],
     }
+}
+
+fn key_in(values: &BTreeMap<String, Value>) -> Option<Key> {
+    Some(vec![values.get("k").cloned().flatten()?])
+}
+
+fn named_in(row: &PutRow) -> impl Iterator<Item = &String> {
+    let (old, new) = match row {
+        PutRow::Insert { new } => (None, Some(new)),
+        PutRow::Update { old, new, .. } => (Some(old), Some(new)),
+        PutRow::Delete { old, .. } => (Some(old), None),
+    };
+    [old, new].into_iter().flatten().flat_map(BTreeMap::keys)
 }
 
 fn project(table: &SharedTable, key: &Key, row: &BaseRow) -> Row {
@@ -491,7 +616,13 @@ fn with(row: &BaseRow, new: &BTreeMap<String, Value>) -> BaseRow {
     row
 }
 
-fn holds(row: &BaseRow, old: &BTreeMap<String, Value>) -> bool {
-    old.iter()
-        .all(|(attribute, value)| attribute == "k" || row.get(attribute) == value.as_ref())
+fn holds(key: &Key, row: &BaseRow, old: &BTreeMap<String, Value>) -> bool {
+    old.iter().all(|(attribute, value)| {
+        let held = if attribute == "k" {
+            key.first()
+        } else {
+            row.get(attribute)
+        };
+        held == value.as_ref()
+    })
 }

@@ -1,7 +1,7 @@
 //! A database with Dejima installed, and a stand-in for the helper that notes what it is told.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, RwLock, RwLockReadGuard};
 
 use dejima_core::database::{Database, Installation, Options, install};
 use dejima_core::delta::{Captured, Put, PutRow, Value};
@@ -30,28 +30,44 @@ pub(crate) type Told = (String, Option<Vec<Value>>, Option<Vec<Value>>);
 
 pub(crate) struct Bed {
     pub(crate) name: &'static str,
-    pub(crate) cluster: &'static Cluster,
+    cluster: &'static RwLock<Cluster>,
     pub(crate) folder: PathBuf,
     pub(crate) peer: PeerName,
 }
 
-fn cluster() -> &'static Cluster {
-    // A static is never dropped: the scratch folder's guardian stops the server and removes it.
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| {
-        let scratch = Scratch::new().expect("a scratch folder");
-        Cluster::start(&scratch, ClusterOptions::named("contract"))
+/// A server that several beds stand on, started when the first one is made.
+pub(crate) type Server = OnceLock<RwLock<Cluster>>;
+
+static SHARED: Server = Server::new();
+
+fn start(server: &'static Server, name: &str) -> &'static RwLock<Cluster> {
+    // A static is never dropped: the scratch folder's guardian stops the servers and removes it.
+    static SCRATCH: OnceLock<Scratch> = OnceLock::new();
+    server.get_or_init(|| {
+        let scratch = SCRATCH.get_or_init(|| Scratch::new().expect("a scratch folder"));
+        Cluster::start(scratch, ClusterOptions::named(name))
             .expect("the bed is made of what works")
+            .into()
     })
 }
 
 /// A fresh database of that name with the base tables; role `dejima` gets what it needs.
 pub(crate) async fn bed(name: &'static str, base_tables: &str) -> Bed {
-    let cluster = tokio::task::spawn_blocking(cluster)
+    bed_on(&SHARED, "shared", name, base_tables).await
+}
+
+/// The same on a server of the caller's.
+pub(crate) async fn bed_on(
+    server: &'static Server,
+    server_name: &'static str,
+    name: &'static str,
+    base_tables: &str,
+) -> Bed {
+    let cluster = tokio::task::spawn_blocking(|| start(server, server_name))
         .await
         .expect("the bed is made of what works");
-    let folder = cluster.socket_folder().join(name);
-    cluster
+    let folder = running(cluster).socket_folder().join(name);
+    running(cluster)
         .create_database(name)
         .expect("the bed is made of what works");
     std::fs::create_dir(&folder).expect("the bed is made of what works");
@@ -64,7 +80,7 @@ pub(crate) async fn bed(name: &'static str, base_tables: &str) -> Bed {
     open(&bed.folder, 0o777);
     bed.write("helper", HELPER, 0o755);
     bed.answer(VOTED);
-    install(&cluster.url("postgres", name), &bed.installation())
+    install(&bed.url("postgres"), &bed.installation())
         .await
         .expect("the bed is made of what works");
     bed.admin(base_tables);
@@ -89,7 +105,7 @@ impl Bed {
     pub(crate) fn options(&self) -> Options {
         Options {
             peer: self.peer.clone(),
-            url: self.cluster.url("dejima", self.name),
+            url: self.url("dejima"),
             pool: 4,
             lock_wait_ms_max: 250,
         }
@@ -121,18 +137,39 @@ impl Bed {
     }
 
     pub(crate) fn admin(&self, sql: &str) -> String {
-        self.cluster
+        running(self.cluster)
             .run_sql(self.name, sql)
             .expect("the bed is made of what works")
     }
 
     pub(crate) async fn client(&self) -> Client {
-        let (client, connection) =
-            tokio_postgres::connect(&self.cluster.url("client", self.name), NoTls)
-                .await
-                .expect("the bed is made of what works");
+        self.session("client").await
+    }
+
+    pub(crate) async fn session(&self, role: &str) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.url(role), NoTls)
+            .await
+            .expect("the bed is made of what works");
         tokio::spawn(connection);
         client
+    }
+
+    pub(crate) fn url(&self, role: &str) -> String {
+        running(self.cluster).url(role, self.name)
+    }
+
+    /// SIGKILL to the server and all its processes, and a new start.
+    pub(crate) async fn crash(&self) {
+        let cluster = self.cluster;
+        let crash = move || {
+            let mut cluster = cluster.write().expect("nobody panics while he holds it");
+            cluster.kill();
+            cluster.start_again()
+        };
+        tokio::task::spawn_blocking(crash)
+            .await
+            .expect("a crash is survived")
+            .expect("a crash is survived");
     }
 
     /// What the helper says from now on: a shell script.
@@ -162,6 +199,10 @@ pub(crate) fn images(captured: Vec<Captured>) -> Vec<Told> {
         .into_iter()
         .map(|c| (c.table.to_string(), c.old, c.new))
         .collect()
+}
+
+fn running(cluster: &RwLock<Cluster>) -> RwLockReadGuard<'_, Cluster> {
+    cluster.read().expect("nobody panics while he holds it")
 }
 
 fn open(path: &Path, mode: u32) {

@@ -228,12 +228,9 @@ async fn declaring_again_changes_only_what_differs() {
 #[tokio::test]
 async fn a_database_that_is_not_ready_is_refused() {
     let bed = bed("notready", T).await;
-    install(
-        &bed.cluster.url("postgres", "notready"),
-        &bed.installation(),
-    )
-    .await
-    .unwrap();
+    install(&bed.url("postgres"), &bed.installation())
+        .await
+        .unwrap();
     let place = bed.connect().await.place();
     let connect = async |change: fn(&mut dejima_core::database::Options)| {
         let mut options = bed.options();
@@ -268,16 +265,14 @@ async fn a_database_that_is_not_ready_is_refused() {
         peer: PeerName::new("gov").unwrap(),
         ..bed.installation()
     };
-    let error = install(&bed.cluster.url("postgres", "notready"), &other)
-        .await
-        .unwrap_err();
+    let error = install(&bed.url("postgres"), &other).await.unwrap_err();
     assert!(
         error
             .to_string()
             .contains("database \"notready\" belongs to peer \"bank\", not to peer \"gov\""),
         "{error}"
     );
-    let error = install(&bed.cluster.url("dejima", "notready"), &bed.installation())
+    let error = install(&bed.url("dejima"), &bed.installation())
         .await
         .unwrap_err();
     assert!(
@@ -291,7 +286,7 @@ async fn a_database_that_is_not_ready_is_refused() {
         ..bed.installation()
     };
     assert!(matches!(
-        install(&bed.cluster.url("postgres", "notready"), &spaced).await,
+        install(&bed.url("postgres"), &spaced).await,
         Err(Error::Install { .. })
     ));
     bed.write("helper", "", 0o600);

@@ -1,4 +1,4 @@
-//! The machine's requests on a real database.
+//! The machine's requests on a real database: what the simulator's model has nothing of. The rest is in `contract`.
 
 use dejima_core::delta::PutRow;
 use dejima_core::name::{Gid, PeerName};
@@ -49,60 +49,16 @@ async fn shared(name: &'static str) -> (Bed, dejima_core::database::Database) {
 }
 
 #[tokio::test]
-async fn a_participants_life() {
-    let (bed, database) = shared("life").await;
+async fn a_prepared_transaction_is_named_after_its_parent_and_no_hook_runs() {
+    let (bed, database) = shared("named").await;
     let gid = bed.gid(1);
-    let child = PeerName::new("ins").unwrap();
-    assert!(matches!(
-        database.execute(change(&gid, "1")).await,
-        Some(Answer::Applied { .. })
-    ));
+    database.execute(change(&gid, "1")).await;
+    database.execute(prepare(&gid, &[gov()])).await;
     assert_eq!(
-        database
-            .execute(prepare(&gid, std::slice::from_ref(&child)))
-            .await,
-        Some(Answer::Prepared { gid: gid.clone() })
-    );
-    assert_eq!(
-        bed.admin("SELECT gid FROM pg_prepared_xacts WHERE database = 'life'"),
+        bed.admin("SELECT gid FROM pg_prepared_xacts WHERE database = 'named'"),
         format!("dejima:bank:gov:{gid}")
     );
-    let found = Recovered {
-        prepared: vec![(gid.clone(), gov())],
-        ..Recovered::default()
-    };
-    assert_eq!(
-        database.execute(Request::Recover).await,
-        Some(Answer::Recovered { found })
-    );
-    for _ in 0..2 {
-        assert_eq!(
-            database.execute(finish(&gid, Decision::Commit)).await,
-            Some(Answer::Finished {
-                gid: gid.clone(),
-                children: vec![]
-            })
-        );
-    }
-    assert_eq!(bed.admin("SELECT a FROM t WHERE id = 1"), "y");
-    let found = Recovered {
-        finished: vec![(gid.clone(), vec![child])],
-        ..Recovered::default()
-    };
-    assert_eq!(
-        database.execute(Request::Recover).await,
-        Some(Answer::Recovered { found })
-    );
-    assert_eq!(
-        database.execute(Request::Forget { gids: vec![gid] }).await,
-        None
-    );
-    assert_eq!(
-        database.execute(Request::Recover).await,
-        Some(Answer::Recovered {
-            found: Recovered::default()
-        })
-    );
+    database.execute(finish(&gid, Decision::Commit)).await;
     assert_eq!(
         bed.told(0),
         [],
@@ -111,31 +67,99 @@ async fn a_participants_life() {
 }
 
 #[tokio::test]
-async fn rollback_before_and_after_prepare() {
-    let (bed, database) = shared("undo").await;
+async fn waits_are_bounded_and_the_words_name_no_row() {
+    let (bed, database) = shared("waits").await;
     database.execute(change(&bed.gid(1), "1")).await;
-    for _ in 0..2 {
+    let started = std::time::Instant::now();
+    let answer = database.execute(change(&bed.gid(2), "1")).await;
+    assert_eq!(
+        refused(answer),
+        ("40001".into(), "conflict at peer \"bank\"".into())
+    );
+    assert!(started.elapsed().as_millis() >= 100);
+    database.execute(prepare(&bed.gid(1), &[])).await;
+    database
+        .execute(finish(&bed.gid(1), Decision::Commit))
+        .await;
+    let answer = database.execute(change(&bed.gid(3), "1")).await;
+    let message = "conflict in Dejima table \"T\" at peer \"bank\"";
+    assert_eq!(refused(answer), ("40001".into(), message.into()));
+}
+
+#[tokio::test]
+async fn what_others_have_prepared_is_left_alone() {
+    let (bed, database) = shared("others").await;
+    let name = |peer: &str, number| format!("dejima:{peer}:gov:{}", bed.gid(number));
+    // Of a peer with a longer name, of one with another, of a program of somebody else.
+    let theirs = [name("bank2", 1), name("ban", 2), "theirs".into()];
+    bed.admin("CREATE TABLE note (id integer)");
+    let prepared =
+        |name: &str| format!("BEGIN; INSERT INTO note VALUES (1); PREPARE TRANSACTION '{name}'");
+    for name in &theirs {
+        let session = bed.session("postgres").await;
+        session.batch_execute(&prepared(name)).await.unwrap();
+    }
+    database.execute(change(&bed.gid(3), "1")).await;
+    database.execute(prepare(&bed.gid(3), &[])).await;
+    let found = Recovered {
+        prepared: vec![(bed.gid(3), gov())],
+        ..Recovered::default()
+    };
+    assert_eq!(
+        database.execute(Request::Recover).await,
+        Some(Answer::Recovered { found })
+    );
+    for number in 1..=3 {
+        let answer = database.execute(finish(&bed.gid(number), Decision::Abort));
         assert_eq!(
-            database
-                .execute(Request::Rollback { gid: bed.gid(1) })
-                .await,
-            Some(Answer::RolledBack { gid: bed.gid(1) })
+            answer.await,
+            Some(Answer::Finished {
+                gid: bed.gid(number),
+                children: vec![]
+            })
         );
     }
+    let mut left = theirs.to_vec();
+    left.sort();
     assert_eq!(
-        refused(database.execute(prepare(&bed.gid(1), &[])).await).0,
-        "40001"
+        bed.admin(
+            "SELECT gid FROM pg_prepared_xacts WHERE database = 'others' ORDER BY gid COLLATE \"C\""
+        ),
+        left.join("\n")
     );
-    database.execute(change(&bed.gid(2), "1")).await;
-    database.execute(prepare(&bed.gid(2), &[gov()])).await;
-    assert_eq!(
-        database.execute(finish(&bed.gid(2), Decision::Abort)).await,
-        Some(Answer::Finished {
-            gid: bed.gid(2),
-            children: vec![]
-        })
+}
+
+/// Invariant 2: the lock first, then the row. The question takes long, and the client commits in the middle of it.
+#[tokio::test]
+async fn an_outcome_asked_while_the_client_commits_is_never_aborted() {
+    let (bed, database) = shared("race").await;
+    bed.admin(
+        "GRANT USAGE ON SCHEMA dejima TO client; GRANT SELECT ON dejima.transaction TO client",
     );
-    assert_eq!(bed.admin("SELECT string_agg(a, ''), (SELECT count(*) FROM dejima.participant), (SELECT count(*) FROM pg_prepared_xacts WHERE database = 'undo') FROM t"), "xx|0|0");
+    let client = bed.client().await;
+    for round in 0..40u64 {
+        let sql = format!(
+            "BEGIN; UPDATE t SET a = '{round}' WHERE id = 1; SET CONSTRAINTS ALL IMMEDIATE"
+        );
+        client.batch_execute(&sql).await.unwrap();
+        let own = "SELECT gid FROM dejima.transaction WHERE xid = pg_current_xact_id_if_assigned()";
+        let row = client.query_one(own, &[]).await.unwrap();
+        let gid = Gid::new(row.get(0)).unwrap();
+        // The gid comes last: its lock is looked at when the others have been.
+        let mut gids = vec![bed.gid(1); 20_000];
+        gids.push(gid.clone());
+        let database = database.clone();
+        let asking =
+            tokio::spawn(async move { database.execute(Request::Outcomes { gids }).await });
+        tokio::time::sleep(std::time::Duration::from_millis(round)).await;
+        client.batch_execute("COMMIT").await.unwrap();
+        let Some(Answer::Outcomes { outcomes }) = asking.await.unwrap() else {
+            panic!("no outcomes");
+        };
+        let (of, outcome) = outcomes.last().unwrap();
+        assert_eq!(*of, gid);
+        assert_ne!(*outcome, Outcome::Aborted, "in round {round}");
+    }
 }
 
 #[tokio::test]
@@ -159,53 +183,6 @@ async fn a_constraint_that_is_checked_at_prepare_refuses() {
     assert_eq!(
         bed.admin("SELECT count(*) FROM pg_prepared_xacts WHERE database = 'deferred'"),
         "0"
-    );
-}
-
-#[tokio::test]
-async fn waits_are_bounded_and_end_in_40001() {
-    let (bed, database) = shared("waits").await;
-    database.execute(change(&bed.gid(1), "1")).await;
-    let started = std::time::Instant::now();
-    let answer = database.execute(change(&bed.gid(2), "1")).await;
-    assert_eq!(
-        refused(answer),
-        ("40001".into(), "conflict at peer \"bank\"".into())
-    );
-    assert!(started.elapsed().as_millis() >= 100);
-    // The prepared one is waited for as well; and once it has committed, the second is stale.
-    database.execute(prepare(&bed.gid(1), &[])).await;
-    assert_eq!(
-        refused(database.execute(change(&bed.gid(3), "1")).await).0,
-        "40001"
-    );
-    let (waiter, second) = (database.clone(), bed.gid(4));
-    let waiting = tokio::spawn(async move { waiter.execute(change(&second, "2")).await });
-    database
-        .execute(finish(&bed.gid(1), Decision::Commit))
-        .await;
-    assert!(matches!(
-        waiting.await.unwrap(),
-        Some(Answer::Applied { .. })
-    ));
-    let answer = refused(
-        database
-            .execute(apply(
-                &bed.gid(5),
-                "T",
-                vec![PutRow::Delete {
-                    key: vec!["1".into()],
-                    old: cells(&[("a", "x")]),
-                }],
-            ))
-            .await,
-    );
-    assert_eq!(
-        answer,
-        (
-            "40001".into(),
-            "conflict in Dejima table \"T\" at peer \"bank\"".into()
-        )
     );
 }
 
@@ -248,84 +225,10 @@ async fn too_many_open_transactions_are_refused_and_finishing_still_works() {
 }
 
 #[tokio::test]
-async fn outcomes_of_clients_transactions() {
-    let (bed, database) = shared("outcome").await;
-    let client = bed.client().await;
-    client
-        .batch_execute("BEGIN; UPDATE t SET a = 'c' WHERE id = 1; SET CONSTRAINTS ALL IMMEDIATE")
-        .await
-        .unwrap();
-    // The decision row is not visible yet; the only lock on a gid is this transaction's.
-    let of = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = 'outcome')";
-    assert_eq!(bed.admin(of), "1");
-    client.batch_execute("COMMIT").await.unwrap();
-    let committed = Gid::new(&bed.admin("SELECT gid FROM dejima.transaction")).unwrap();
-    client
-        .batch_execute("BEGIN; UPDATE t SET a = 'd' WHERE id = 1")
-        .await
-        .unwrap();
-    let open = Gid::new("bank:00000000-0000-0000-0000-000000000001").unwrap();
-    client
-        .batch_execute(&format!(
-            "SELECT pg_advisory_xact_lock(hashtextextended('{open}', 0))"
-        ))
-        .await
-        .unwrap();
-    let asked = Request::Outcomes {
-        gids: vec![open.clone(), committed.clone(), bed.gid(1)],
-    };
-    let names = ["gov", "ins"].map(|name| PeerName::new(name).unwrap());
-    let participants = names.to_vec();
-    let expected = [
-        Outcome::Pending,
-        Outcome::Committed { participants },
-        Outcome::Aborted,
-    ];
-    let outcomes = [open.clone(), committed.clone(), bed.gid(1)]
-        .into_iter()
-        .zip(expected)
-        .collect();
-    assert_eq!(
-        database.execute(asked).await,
-        Some(Answer::Outcomes { outcomes })
-    );
-    client.batch_execute("ROLLBACK").await.unwrap();
-    let outcomes = vec![(open.clone(), Outcome::Aborted)];
-    assert_eq!(
-        database
-            .execute(Request::Outcomes { gids: vec![open] })
-            .await,
-        Some(Answer::Outcomes { outcomes })
-    );
-    let found = Recovered {
-        decided: vec![(committed, names.to_vec())],
-        ..Recovered::default()
-    };
-    assert_eq!(
-        database.execute(Request::Recover).await,
-        Some(Answer::Recovered { found })
-    );
-}
-
-#[tokio::test]
-async fn a_new_process_ends_what_the_former_left_open() {
+async fn a_former_process_that_still_runs_has_lost_its_sessions() {
     let (bed, former) = shared("former").await;
     former.execute(change(&bed.gid(1), "1")).await;
-    former.execute(change(&bed.gid(2), "2")).await;
-    former.execute(prepare(&bed.gid(2), &[])).await;
-    let database = bed.connect().await;
-    let found = Recovered {
-        prepared: vec![(bed.gid(2), gov())],
-        ..Recovered::default()
-    };
-    assert_eq!(
-        database.execute(Request::Recover).await,
-        Some(Answer::Recovered { found })
-    );
-    assert!(matches!(
-        database.execute(change(&bed.gid(3), "1")).await,
-        Some(Answer::Applied { .. })
-    ));
+    bed.connect().await.execute(Request::Recover).await;
     assert_eq!(
         refused(former.execute(prepare(&bed.gid(1), &[])).await).0,
         "08006"

@@ -1,8 +1,10 @@
 //! The contract of sql/README.md, on a real PostgreSQL: what is captured, what the hook does, what puts do, what
-//! the machine's requests do, and every mistake that a user can make.
+//! the machine's requests do, and every mistake that a user can make. The cases in `contract` run on the
+//! simulator's model of the database as well.
 
 mod bed;
 mod capture;
+mod contract;
 mod declare;
 mod execute;
 mod hook;
