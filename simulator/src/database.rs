@@ -220,7 +220,7 @@ impl Database {
     fn violated(&self, row: &BaseRow) -> Option<String> {
         let bad = |attribute: &&String| {
             row.get(*attribute)
-                .is_some_and(|value| value.to_lowercase() == "bad")
+                .is_some_and(|value| value.to_lowercase().ends_with("bad"))
         };
         self.character.refuses_bad.iter().find(bad).cloned()
     }
@@ -244,6 +244,13 @@ impl Database {
             .get_mut(gid)
             .map(|open| std::mem::take(&mut open.captured))
             .unwrap_or_default()
+    }
+
+    /// True if something was captured since the last call.
+    pub fn has_captured(&self, gid: &Gid) -> bool {
+        self.open
+            .get(gid)
+            .is_some_and(|open| !open.captured.is_empty())
     }
 
     /// True while a client's transaction holds the advisory lock of its gid.
@@ -416,6 +423,36 @@ impl Database {
         for gid in lost {
             self.roll_back(&gid);
         }
+    }
+
+    /// The database dies: all sessions break, what was open is gone. Returns the peer's transactions among it.
+    pub fn crash(&mut self) -> Vec<Gid> {
+        let (of_peer, of_clients): (Vec<_>, Vec<_>) =
+            self.open.iter().partition(|(_, open)| open.is_participant);
+        let gids = |open: Vec<(&Gid, &Open)>| -> Vec<Gid> {
+            open.into_iter().map(|(gid, _)| gid.clone()).collect()
+        };
+        let (of_peer, of_clients) = (gids(of_peer), gids(of_clients));
+        for gid in of_peer.iter().chain(&of_clients) {
+            self.roll_back(gid);
+        }
+        of_peer
+    }
+
+    /// The peers named in the decision row or participant row of a transaction, if there is one.
+    pub fn named(&self, gid: &Gid) -> Option<&[PeerName]> {
+        let row = self.decided.get(gid).or_else(|| self.finished.get(gid));
+        row.map(Vec::as_slice)
+    }
+
+    /// The transactions with a decision row or a participant row.
+    pub fn remembered(&self) -> impl Iterator<Item = &Gid> {
+        self.decided.keys().chain(self.finished.keys())
+    }
+
+    /// What a real database never does: a row survives its transaction's rollback.
+    pub fn leave_row(&mut self, gid: &Gid) {
+        self.finished.insert(gid.clone(), vec![]);
     }
 
     /// What a real database never does: it loses what was prepared.
