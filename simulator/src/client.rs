@@ -8,6 +8,9 @@ use dejima_core::name::PeerName;
 use crate::database::BaseRow;
 use crate::random::Random;
 
+/// Stands in every value that a client makes up, behind the name of its attribute: a value in the wrong place is seen.
+pub const MARK: char = '§';
+
 /// A client between the first statement and the end of its transaction.
 #[derive(Debug)]
 pub struct Client {
@@ -15,10 +18,28 @@ pub struct Client {
     pub peer: usize,
     /// What its statements did.
     pub effects: Vec<Effect>,
-    /// Its hook waits for the peer.
-    pub is_waiting: bool,
-    /// As the hook was told.
-    pub participants: Vec<PeerName>,
+    /// How many times the hook has put what came back.
+    pub round: u32,
+    /// How far its COMMIT is.
+    pub phase: Phase,
+}
+
+/// How far a client's COMMIT is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The helper waits for the peer.
+    Calling,
+    /// The helper has the peer's answer, the hook has not.
+    Answered,
+    /// The hook puts what came back.
+    Putting,
+    /// The hook has returned: the COMMIT record decides.
+    Committing {
+        /// As the hook was told, for the decision row.
+        participants: Vec<PeerName>,
+        /// False if the client dies before.
+        commits: bool,
+    },
 }
 
 /// What a statement means, independent of where it is said.
@@ -55,9 +76,9 @@ impl Operation {
         let mut values = BTreeMap::new();
         for attribute in attributes {
             if random.chance(500) {
-                let value = ["x", "y", "Y", "bad"]
-                    .get(random.index(5))
-                    .map(|value| (*value).into());
+                let value = ["x", "y", "Y", "z", "Z", "bad"]
+                    .get(random.index(7))
+                    .map(|value| format!("{attribute}{MARK}{value}").into());
                 values.insert(attribute.clone(), value);
             }
         }

@@ -373,6 +373,40 @@ impl Database {
         self.keep(|owner| matches!(owner, Owner::Prepared(..)));
     }
 
+    /// True if the session of a participant's open transaction has died with the server, and nobody was told yet.
+    pub fn has_lost_session(&self, gid: &Gid) -> bool {
+        self.broken.contains(gid)
+    }
+
+    /// The session of a participant's transaction breaks, and with it goes what was open.
+    pub fn lose_session(&mut self, gid: &Gid) {
+        self.broken.remove(gid);
+        self.end(&Owner::Participant(gid.clone()));
+    }
+
+    /// True if a client's transaction has captured something since the last call of `take_captured`.
+    pub fn has_captured(&self, gid: &Gid) -> bool {
+        self.transactions
+            .get(&Owner::Client(gid.clone()))
+            .is_some_and(|open| !open.captured.is_empty())
+    }
+
+    /// The peers named in the decision row or participant row of a transaction, if there is one.
+    pub fn named(&self, gid: &Gid) -> Option<&[PeerName]> {
+        let row = self.decided.get(gid).or_else(|| self.finished.get(gid));
+        row.map(Vec::as_slice)
+    }
+
+    /// The transactions with a decision row or a participant row.
+    pub fn remembered(&self) -> impl Iterator<Item = &Gid> {
+        self.decided.keys().chain(self.finished.keys())
+    }
+
+    /// What a real database never does: a row survives its transaction's rollback.
+    pub fn leave_row(&mut self, gid: &Gid) {
+        self.finished.insert(gid.clone(), vec![]);
+    }
+
     /// What a real database never does: it loses what was prepared.
     pub fn forget_prepared(&mut self) {
         self.keep(|owner| !matches!(owner, Owner::Prepared(..)));
@@ -514,7 +548,7 @@ impl Database {
     fn violated(&self, row: &BaseRow) -> Option<String> {
         let bad = |attribute: &&String| {
             row.get(*attribute)
-                .is_some_and(|value| value.to_lowercase() == "bad")
+                .is_some_and(|value| value.to_lowercase().ends_with("bad"))
         };
         self.character.refuses_bad.iter().find(bad).cloned()
     }

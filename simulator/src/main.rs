@@ -1,7 +1,13 @@
-//! `simulate SEEDS [FIRST]`: runs so many seeds, prints each violation with the command that repeats it, and ends with one line.
+//! `simulate SEEDS [FIRST]`: runs so many seeds, prints each violation with the command that repeats it, how often
+//! each kind of fault happened, and ends with one line.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
+
+use dejima_simulator::Outcome;
+use dejima_simulator::fault::Fault;
 
 const USAGE: &str = "usage: simulate SEEDS [FIRST]   runs SEEDS seeds from FIRST (default 0) on";
 
@@ -18,26 +24,64 @@ fn main() -> ExitCode {
         }
     };
     let begun = Instant::now();
-    let (mut steps, mut committed, mut refused, mut violations) = (0, 0, 0, 0_u64);
-    for seed in (first..).take(usize::try_from(seeds).unwrap_or(usize::MAX)) {
-        let outcome = dejima_simulator::run(seed, None);
-        steps += outcome.steps;
-        committed += outcome.committed;
-        refused += outcome.refused;
-        if let Some(violation) = outcome.violation {
-            violations += 1;
-            println!("seed {seed}: {}: {}", violation.invariant, violation.what);
-            println!("  repeat: cargo run --locked -p dejima-simulator --bin simulate -- 1 {seed}");
-        }
-    }
+    let total = simulate(first, first.saturating_add(seeds));
     let seconds = begun.elapsed().as_secs_f64();
+    for fault in Fault::all() {
+        println!("{:>12}  {fault}", total.faults.of(fault));
+    }
+    let Outcome {
+        steps,
+        committed,
+        several_rounds,
+        refused,
+        violations,
+        ..
+    } = total;
     println!(
-        "{seeds} seeds, {steps} steps, {committed} committed, {refused} refused, {seconds:.1} seconds, \
-         {violations} violations"
+        "{seeds} seeds, {steps} steps, {committed} committed ({several_rounds} in several rounds), {refused} refused, \
+         {seconds:.1} seconds, {:.0} steps a second, {:.0} seeds a second, {} violations",
+        steps as f64 / seconds,
+        seeds as f64 / seconds,
+        violations.len()
     );
-    if violations == 0 {
+    if violations.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// All seeds from `first` to before `end`, on all processors.
+fn simulate(first: u64, end: u64) -> Outcome {
+    let next = AtomicU64::new(first);
+    let run = || {
+        let mut total = Outcome::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return total;
+            }
+            let outcome = dejima_simulator::run(seed, None);
+            report(seed, &outcome);
+            total.add(outcome);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let mut total = Outcome::default();
+        for thread in running {
+            total.add(thread.join().expect("a seed that panics has said so"));
+        }
+        total
+    })
+}
+
+fn report(seed: u64, outcome: &Outcome) {
+    for violation in &outcome.violations {
+        println!(
+            "seed {seed}: {}: {}\n  repeat: cargo run --locked -p dejima-simulator --bin simulate -- 1 {seed}",
+            violation.invariant, violation.what
+        );
     }
 }

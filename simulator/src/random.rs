@@ -31,6 +31,18 @@ impl Random {
         usize::try_from(self.below(length as u64)).expect("below a usize")
     }
 
+    /// One of a list that is not empty.
+    pub fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.index(list.len())]
+    }
+
+    /// The list in any order.
+    pub fn shuffle<T>(&mut self, list: &mut [T]) {
+        for end in (1..list.len()).rev() {
+            list.swap(end, self.index(end + 1));
+        }
+    }
+
     /// True with a probability of so many in a thousand.
     pub fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille

@@ -1,4 +1,4 @@
-//! What is simulated: peers, the Dejima tables they share, and how bad the weather is.
+//! What is simulated: peers, the Dejima tables they share, and how their clients fight for rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,9 @@ use dejima_core::delta::{Column, Schema};
 use dejima_core::name::{PeerName, TableName};
 use dejima_core::transaction::Membership;
 
+use crate::graph::Graph;
 use crate::random::Random;
+use crate::weather::Weather;
 
 /// A Dejima table over attributes; its key is the attribute `k`, and every member has a base table of its own
 /// with all attributes that it shares.
@@ -27,25 +29,6 @@ pub struct Character {
     pub upper_case: BTreeSet<String>,
     /// A CHECK constraint refuses the value "bad" in these.
     pub refuses_bad: BTreeSet<String>,
-}
-
-/// How bad the weather is, in so many of a thousand.
-#[derive(Clone, Debug)]
-pub struct Weather {
-    /// Messages lost.
-    pub loss: u64,
-    /// Questions delivered twice.
-    pub repetition: u64,
-    /// Messages that take very long.
-    pub late: u64,
-    /// Clients that take long between the vote and their COMMIT.
-    pub slow_clients: u64,
-    /// Clients that vanish, and helpers that die.
-    pub client_deaths: u64,
-    /// Peers that are killed, per client transaction.
-    pub peer_deaths: u64,
-    /// The highest ordinary delay of a message, in ms.
-    pub delay_ms_max: u64,
 }
 
 /// Everything that a seed decides before the first event.
@@ -91,12 +74,25 @@ impl Scenario {
         }
     }
 
-    /// A scenario for a seed: one in four is the triangle, the others are any graph of two to six peers.
+    /// Peers `p0`, `p1`, … in calm weather that share one attribute `a` by tables with these members.
+    pub fn of_tables(members: &[&[usize]]) -> Self {
+        let peers = members
+            .iter()
+            .copied()
+            .flatten()
+            .max()
+            .map_or(0, |at| at + 1);
+        let tables = members.iter().map(|members| members.to_vec()).collect();
+        Self::of_graph(Graph { peers, tables }, |attribute| *attribute == "a")
+    }
+
+    /// A scenario for a seed: one in four is the triangle, the others are any graph of 2 to 12 peers.
     pub fn random(random: &mut Random) -> Self {
         let mut scenario = if random.chance(250) {
             Self::triangle()
         } else {
-            Self::graph(random)
+            let graph = Graph::random(random);
+            Self::of_graph(graph, |_| random.chance(500))
         };
         for character in &mut scenario.characters {
             for attribute in ["a", "b", "address", "phone"] {
@@ -109,30 +105,16 @@ impl Scenario {
             }
         }
         scenario.weather = Weather::random(random);
-        scenario.transactions = 4 + random.below(12);
-        scenario.keys = 1 + random.below(4);
+        scenario.transactions = 4 + random.below(40);
+        scenario.keys = 1 + random.below(6);
         scenario
     }
 
-    fn graph(random: &mut Random) -> Self {
-        let count = 2 + random.index(5);
-        let peers = (0..count)
-            .map(|at| PeerName::new(&format!("p{at}")).expect("a plain name"))
-            .collect();
-        // A random tree connects all; further tables close cycles and diamonds.
-        let mut edges: Vec<Vec<usize>> = (1..count).map(|at| vec![random.index(at), at]).collect();
-        for _ in 0..random.below(3) {
-            let members: BTreeSet<usize> = (0..2 + random.index(3))
-                .map(|_| random.index(count))
-                .collect();
-            if members.len() > 1 {
-                edges.push(members.into_iter().collect());
-            }
-        }
-        let table = |(at, members): (usize, Vec<usize>)| {
-            let attributes = ["a", "b", "c", "d"]
-                .into_iter()
-                .filter(|_| random.chance(500));
+    /// The tables show the key, and of the four attributes those that are picked.
+    fn of_graph(graph: Graph, mut picks: impl FnMut(&&str) -> bool) -> Self {
+        let Graph { peers, tables } = graph;
+        let mut table = |(at, members): (usize, Vec<usize>)| {
+            let attributes = ["a", "b", "c", "d"].into_iter().filter(&mut picks);
             SharedTable {
                 name: TableName::new(&format!("t{at}")).expect("a plain name"),
                 attributes: ["k"]
@@ -143,11 +125,12 @@ impl Scenario {
                 members,
             }
         };
-        let tables = edges.into_iter().enumerate().map(table).collect();
         Self {
-            peers,
-            characters: vec![Character::default(); count],
-            tables,
+            peers: (0..peers)
+                .map(|at| PeerName::new(&format!("p{at}")).expect("a plain name"))
+                .collect(),
+            characters: vec![Character::default(); peers],
+            tables: tables.into_iter().enumerate().map(&mut table).collect(),
             weather: Weather::calm(),
             transactions: 0,
             keys: 1,
@@ -159,6 +142,17 @@ impl Scenario {
         self.tables
             .iter()
             .filter(move |table| table.members.contains(&peer))
+    }
+
+    /// True if two peers share a Dejima table.
+    pub fn are_acquainted(&self, one: usize, other: usize) -> bool {
+        self.tables_of(one)
+            .any(|table| table.members.contains(&other))
+    }
+
+    /// The position of a peer.
+    pub fn position(&self, name: &PeerName) -> Option<usize> {
+        self.peers.iter().position(|peer| peer == name)
     }
 
     /// All attributes of a peer's base table but the key.
@@ -197,33 +191,6 @@ impl SharedTable {
         Schema {
             columns: self.attributes.iter().map(column).collect(),
             key: vec![0],
-        }
-    }
-}
-
-impl Weather {
-    /// Nothing is lost, everything is quick.
-    pub fn calm() -> Self {
-        Self {
-            loss: 0,
-            repetition: 0,
-            late: 0,
-            slow_clients: 0,
-            client_deaths: 0,
-            peer_deaths: 0,
-            delay_ms_max: 3,
-        }
-    }
-
-    fn random(random: &mut Random) -> Self {
-        Self {
-            loss: random.below(4) * 20,
-            repetition: random.below(3) * 30,
-            late: random.below(3) * 30,
-            slow_clients: random.below(3) * 200,
-            client_deaths: random.below(3) * 60,
-            peer_deaths: random.below(3) * 60,
-            delay_ms_max: 1 + random.below(30),
         }
     }
 }

@@ -3,40 +3,95 @@
 use std::collections::BTreeMap;
 
 use dejima_core::delta::{Cell, Change, ColumnIndex, Delta};
-use dejima_core::transaction::{Answer, Decision, Message, Outcome};
+use dejima_core::transaction::{Decision, Message, Outcome};
+
+use crate::client::MARK;
+use crate::invariants;
+use crate::scenario::Scenario;
 
 /// A rule that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WrongRule {
-    /// What is prepared does not survive the peer (breaks invariant 1).
+    /// What is prepared does not survive the peer.
     PreparedIsForgotten,
-    /// The origin answers "aborted" while the lock is still held (breaks invariant 2).
+    /// Who has promised and gets no answer to his question aborts alone.
+    PromiseIsBroken,
+    /// The origin answers "aborted" while the lock is still held.
     HeldMeansAborted,
-    /// A conflict in the join is taken for agreement: the deltas of one path are dropped (breaks invariant 3).
-    DeltaIsDropped,
-    /// A participant believes that it is told "commit" when it asks (breaks invariant 2).
+    /// The origin looks for the decision row first, and at the lock then.
+    RowBeforeLock,
+    /// A participant believes that it is told "commit" when it asks.
     InquiryMeansCommit,
-    /// Decisions are not told, and nobody can ask (leaves peers in doubt).
-    DecisionIsKept,
-    /// What a strategy replaced is not told on (breaks invariant 4).
+    /// The last column of a delta is dropped.
+    DeltaIsDropped,
+    /// What a strategy replaced is not told on.
     RevisionIsKept,
+    /// A delta is also told to a peer that is no member.
+    StrangerIsTold,
+    /// A delta carries a value of a column that its Dejima table does not show.
+    OtherColumnIsTold,
+    /// A refusal quotes a value.
+    RefusalQuotes,
+    /// Decisions are not told, and nobody can ask.
+    DecisionIsKept,
+    /// A decision that nobody has acknowledged counts as acknowledged.
+    SilenceAcknowledges,
+    /// Rows are never forgotten.
+    RowsAreKept,
+    /// A participant row stays after ROLLBACK PREPARED.
+    RollbackLeavesRow,
 }
 
 impl WrongRule {
-    /// All of them.
-    pub const ALL: [WrongRule; 6] = [
-        WrongRule::PreparedIsForgotten,
-        WrongRule::HeldMeansAborted,
-        WrongRule::DeltaIsDropped,
-        WrongRule::InquiryMeansCommit,
-        WrongRule::DecisionIsKept,
-        WrongRule::RevisionIsKept,
+    /// All of them, and the invariant that each breaks.
+    pub const ALL: [(WrongRule, &str); 14] = [
+        (WrongRule::PreparedIsForgotten, invariants::ATOMIC),
+        (WrongRule::PromiseIsBroken, invariants::ATOMIC),
+        (WrongRule::HeldMeansAborted, invariants::ATOMIC),
+        (WrongRule::RowBeforeLock, invariants::ATOMIC),
+        (WrongRule::InquiryMeansCommit, invariants::ONE_DECISION),
+        (WrongRule::DeltaIsDropped, invariants::ORDER),
+        (WrongRule::RevisionIsKept, invariants::AGREEMENT),
+        (WrongRule::StrangerIsTold, invariants::NEED_TO_KNOW),
+        (WrongRule::OtherColumnIsTold, invariants::NEED_TO_KNOW),
+        (WrongRule::RefusalQuotes, invariants::NEED_TO_KNOW),
+        (WrongRule::DecisionIsKept, invariants::NOBODY_IN_DOUBT),
+        (WrongRule::SilenceAcknowledges, invariants::FORGOTTEN_EARLY),
+        (WrongRule::RowsAreKept, invariants::ROWS_LEFT),
+        (WrongRule::RollbackLeavesRow, invariants::ABORTED_ROWS),
     ];
 
     /// True if the message is never sent.
     pub(crate) fn swallows(self, message: &Message) -> bool {
         self == WrongRule::DecisionIsKept
             && matches!(message, Message::Terminate { .. } | Message::Decided { .. })
+    }
+
+    /// The message as it is sent.
+    pub(crate) fn write(self, mut message: Message, scenario: &Scenario) -> Message {
+        match (self, &mut message) {
+            (WrongRule::OtherColumnIsTold, Message::Propagate { delta, .. }) => {
+                rename_values(delta);
+            }
+            (
+                WrongRule::RefusalQuotes,
+                Message::Propagated {
+                    result: Err(refusal),
+                    ..
+                },
+            ) => refusal.detail = format!("The row holds \"a{MARK}x\" at {}.", scenario.peers[0]),
+            _ => {}
+        }
+        message
+    }
+
+    /// Who is told too.
+    pub(crate) fn also_tells(self, message: &Message, scenario: &Scenario) -> Option<usize> {
+        let (WrongRule::StrangerIsTold, Message::Propagate { table, .. }) = (self, message) else {
+            return None;
+        };
+        let is_stranger = |&peer: &usize| !scenario.tables_of(peer).any(|t| t.name == *table);
+        (0..scenario.peers.len()).find(is_stranger)
     }
 
     /// The message as it is understood.
@@ -54,14 +109,35 @@ impl WrongRule {
         message
     }
 
-    /// The database's answer as the machine understands it.
-    pub(crate) fn misread(self, mut answer: Answer) -> Answer {
-        if let (WrongRule::HeldMeansAborted, Answer::Outcomes { outcomes }) = (self, &mut answer) {
-            for (_, outcome) in outcomes.iter_mut().filter(|(_, o)| *o == Outcome::Pending) {
-                *outcome = Outcome::Aborted;
+    /// The answer that is taken for given when none comes.
+    pub(crate) fn presumes(self, question: &Message) -> Option<Message> {
+        match (self, question) {
+            (WrongRule::SilenceAcknowledges, Message::Terminate { gid, request, .. }) => {
+                Some(Message::Terminated {
+                    gid: gid.clone(),
+                    request: *request,
+                })
             }
+            (WrongRule::PromiseIsBroken, Message::Inquire { gid, request, .. }) => {
+                Some(Message::Decided {
+                    gid: gid.clone(),
+                    request: *request,
+                    decision: Some(Decision::Abort),
+                })
+            }
+            _ => None,
         }
-        answer
+    }
+
+    /// How a transaction stands as the machine understands it; its decision row `was_visible` a moment before.
+    pub(crate) fn misread(self, outcome: Outcome, was_visible: bool) -> Outcome {
+        match (self, outcome) {
+            (WrongRule::HeldMeansAborted, Outcome::Pending) => Outcome::Aborted,
+            (WrongRule::RowBeforeLock, Outcome::Committed { .. }) if !was_visible => {
+                Outcome::Aborted
+            }
+            (_, outcome) => outcome,
+        }
     }
 }
 
@@ -85,5 +161,23 @@ fn drop_last_column(delta: &mut Delta) {
 fn drop_revisions(delta: &mut Delta) {
     for cells in delta.rows.values_mut().filter_map(cells_of) {
         cells.retain(|_, cell| cell.revision == 0);
+    }
+}
+
+/// Gives each value the name of a column that no Dejima table has.
+fn rename_values(delta: &mut Delta) {
+    for cell in delta
+        .rows
+        .values_mut()
+        .filter_map(cells_of)
+        .flat_map(BTreeMap::values_mut)
+    {
+        if let Some((_, value)) = cell
+            .value
+            .as_deref()
+            .and_then(|value| value.split_once(MARK))
+        {
+            cell.value = Some(format!("secret{MARK}{value}").into());
+        }
     }
 }

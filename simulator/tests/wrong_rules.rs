@@ -2,21 +2,23 @@
 
 use dejima_simulator::wrong_rule::WrongRule;
 
-/// The first of so many seeds in which the wrong rule is noticed, and by which invariant.
-fn noticed(rule: WrongRule) -> Option<(u64, &'static str)> {
-    (0..2_000).find_map(|seed| {
-        Some((
-            seed,
-            dejima_simulator::run(seed, Some(rule)).violation?.invariant,
-        ))
+/// So many seeds are tried for each wrong rule.
+const SEEDS: u64 = 2_000;
+
+/// The first seed in which this invariant notices the wrong rule.
+fn noticed(rule: WrongRule, invariant: &str) -> Option<u64> {
+    (0..SEEDS).find(|seed| {
+        let violations = dejima_simulator::run(*seed, Some(rule)).violations;
+        violations.iter().any(|found| found.invariant == invariant)
     })
 }
 
 #[test]
-fn every_wrong_rule_is_noticed() {
-    for rule in WrongRule::ALL {
-        let found = noticed(rule);
-        println!("{rule:?}: {found:?}");
-        assert!(found.is_some(), "{rule:?} went unnoticed");
+fn every_wrong_rule_is_noticed_by_the_invariant_that_it_breaks() {
+    for (rule, invariant) in WrongRule::ALL {
+        let seed = noticed(rule, invariant);
+        println!("{rule:?}: {invariant}: {seed:?}");
+        let seed = seed.unwrap_or_else(|| panic!("{rule:?} went unnoticed by {invariant}"));
+        assert_eq!(dejima_simulator::run(seed, None).violations, []);
     }
 }

@@ -38,8 +38,8 @@ pub const VERSION: i32 = 2;
 const CONTROL_SESSIONS: usize = 4;
 
 /// These sessions run a handful of statements with keys for parameters: planned once, by index, whatever size the
-/// tables had then. Why they commit asynchronously: see `Inner::control`.
-const CONTROL_SETTINGS: &str = "-c synchronous_commit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
+/// tables had then.
+const CONTROL_SETTINGS: &str = "-c synchronous_commit=on -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
 
 /// How a peer reaches its database.
 #[derive(Clone, Debug)]
@@ -67,8 +67,8 @@ struct Inner {
     application: String,
     /// Open transactions of participants.
     transactions: Pool,
-    /// Termination, outcomes, recovery. Commits asynchronously: COMMIT PREPARED and ROLLBACK PREPARED wait for
-    /// the disk all the same, and what Forget deletes is found again if it was not.
+    /// Termination, outcomes, recovery. Each commit is flushed, whatever the server's default: a row that the peer
+    /// takes for forgotten must not come back when the server dies.
     control: Pool,
     /// Which session each open transaction runs in.
     open: Mutex<HashMap<Gid, Session>>,

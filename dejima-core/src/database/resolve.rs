@@ -1,8 +1,8 @@
 //! What the operator decided himself, noted until the true decision is known.
 
 use deadpool_postgres::Client;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error, Row};
 use tracing::{error, info, warn};
 
 use super::Database;
@@ -13,10 +13,9 @@ use crate::transaction::{Decision, Resolution};
 
 const NOTE: &str = "INSERT INTO dejima.resolution (gid, children, parent, decision) VALUES ($1, $2, $3, $4) \
                     ON CONFLICT (gid) DO NOTHING";
-const SETTLE: &str =
-    "DELETE FROM dejima.resolution WHERE gid = $1 AND decision = $2 AND contradicted_by IS NULL";
-const CONTRADICT: &str =
-    "UPDATE dejima.resolution SET contradicted_by = $2 WHERE gid = $1 AND decision <> $2";
+const SETTLE: &str = "WITH agreed AS (DELETE FROM dejima.resolution WHERE gid = $1 AND decision = $2), \
+     contradicted AS (UPDATE dejima.resolution SET contradicted_by = $2 WHERE gid = $1 AND decision <> $2 RETURNING gid) \
+     SELECT EXISTS (SELECT FROM contradicted)";
 const UNSETTLED: &str = "SELECT gid, children, parent, decision FROM dejima.resolution \
                          WHERE contradicted_by IS NULL ORDER BY resolved";
 
@@ -30,9 +29,12 @@ impl Database {
             decision,
         } = resolution;
         let names: Vec<_> = children.iter().map(PeerName::as_str).collect();
+        let client = self.inner.control.get().await.map_err(|e| e.to_string())?;
         let values: [&(dyn ToSql + Sync); 4] =
             [&gid.as_str(), &names, &parent.as_str(), &text(*decision)];
-        self.durably(&[(NOTE, &values)]).await?;
+        let noted = client.execute(NOTE, &values).await;
+        noted.map_err(|e| describe(&e))?;
+        drop(client);
         warn!(%gid, %parent, decision = text(*decision), "ended by the operator before its decision was known");
         self.finish(gid, parent, *decision, *decision == Decision::Commit)
             .await
@@ -40,34 +42,17 @@ impl Database {
 
     /// Forgets the note if the operator was right; keeps it, marked, if he was not.
     pub(super) async fn settle(&self, gid: &Gid, decision: Decision) -> Result<(), String> {
+        let client = self.inner.control.get().await.map_err(|e| e.to_string())?;
         let values: [&(dyn ToSql + Sync); 2] = [&gid.as_str(), &text(decision)];
-        let contradicted = self
-            .durably(&[(CONTRADICT, &values), (SETTLE, &values)])
-            .await?;
-        if contradicted > 0 {
+        let settled = client.query(SETTLE, &values).await;
+        let settled = settled.map_err(|e| describe(&e))?;
+        let is_contradicted = settled.first().is_some_and(|row| row.get(0));
+        if is_contradicted {
             error!(%gid, decision = text(decision), "the decision is not what the operator chose: the copies differ");
         } else {
             info!(%gid, decision = text(decision), "the decision is what the operator chose");
         }
         Ok(())
-    }
-
-    /// Executes statements in one transaction whose commit is flushed, unlike others of a control session; returns
-    /// the number of rows that the first one has changed.
-    async fn durably(&self, statements: &[(&str, &[&(dyn ToSql + Sync)])]) -> Result<u64, String> {
-        let mut client = self.inner.control.get().await.map_err(|e| e.to_string())?;
-        let failed = |e: Error| describe(&e);
-        let transaction = client.transaction().await.map_err(failed)?;
-        transaction
-            .batch_execute("SET LOCAL synchronous_commit = on")
-            .await
-            .map_err(failed)?;
-        let mut changed = Vec::new();
-        for (sql, values) in statements {
-            changed.push(transaction.execute(*sql, values).await.map_err(failed)?);
-        }
-        transaction.commit().await.map_err(failed)?;
-        Ok(changed.first().copied().unwrap_or_default())
     }
 
     /// What was noted and is not settled.
