@@ -10,8 +10,10 @@
 mod address;
 mod agreement;
 mod binaries;
+mod caller;
 mod child;
 mod cluster;
+mod cuts;
 mod error;
 mod load;
 mod organisation;
