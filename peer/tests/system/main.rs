@@ -3,6 +3,8 @@
 mod away;
 mod contention;
 mod fixture;
+mod gate;
+mod hung_client;
 mod large;
 mod privacy;
 mod refusals;
