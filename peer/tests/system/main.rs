@@ -6,6 +6,7 @@ mod fixture;
 mod gate;
 mod hung_client;
 mod large;
+mod partition;
 mod privacy;
 mod refusals;
 mod start;
