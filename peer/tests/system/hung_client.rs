@@ -6,7 +6,7 @@ use dejima_proto::v1::TransactionsRequest;
 use dejima_testbed::{Layout, World, WorldOptions};
 use tokio::time::timeout;
 
-use crate::fixture::{TABLES, at_rest, explain, persons, run, world_with};
+use crate::fixture::{TABLES, at_rest, explain, persons, run, text, world_with};
 use crate::gate::Gate;
 
 /// How long all may take to agree after the decision: the origin asks its database once a second at least, and tells
@@ -164,4 +164,50 @@ async fn a_client_killed_before_his_commit_record_has_aborted_everywhere() {
     agreed(&world, "before").await;
     others_work(&world, "then").await;
     agreed(&world, "before").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn his_commit_counts_although_the_origins_peer_has_died_meanwhile() {
+    let mut world = world_of_clusters().await;
+    let gate = Gate::before_commit(&world, "bank").await;
+    let client = world.client("bank").await.expect("a connection");
+    run(&client, "SET gate.waits = 'yes'").await;
+    let update =
+        "UPDATE bank_users SET address = 'after' WHERE first_name = 'A' AND last_name = 'Hung'";
+    let commit = tokio::spawn(async move { client.batch_execute(update).await });
+    gate.arrival().await;
+    let gid = only_one(&world).await;
+    all_wait(&world, &gid).await;
+
+    // The next process has never heard of the transaction, and finds no decision row yet.
+    let process = &mut world.member_mut("bank").process;
+    process.kill();
+    process.start().expect("it starts");
+    process.wait_until_ready().await.expect("it is ready");
+    gate.open().await;
+    let committed = timeout(AGREED_MAX, commit).await.expect("he goes on");
+    committed
+        .expect("no panic")
+        .unwrap_or_else(|e| panic!("{}", explain(&e)));
+    // The participants ask, and are told by the database of the origin.
+    agreed(&world, "after").await;
+
+    // The process that has not heard of the transaction does not forget it; the next one finds the row, and does.
+    let process = &mut world.member_mut("bank").process;
+    assert!(process.stop().await, "it stops in peace");
+    process.start().expect("it starts");
+    process.wait_until_ready().await.expect("it is ready");
+    agreed(&world, "after").await;
+    forgotten(&world).await;
+}
+
+/// Waits until the bank has no row about a transaction any more.
+async fn forgotten(world: &World) {
+    let superuser = world.superuser("bank").await.expect("a connection");
+    let until = Instant::now() + AGREED_MAX;
+    let sql = "SELECT count(*)::text FROM dejima.transaction";
+    while text(&superuser, sql).await.as_deref() != Some("0") {
+        assert!(Instant::now() < until, "the decision row is still there");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
