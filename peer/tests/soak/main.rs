@@ -35,6 +35,15 @@ const QUIET_POLL: Duration = Duration::from_millis(50);
 /// A peer that ends while its database dies is started again, as its supervisor would; but not for ever.
 const STARTS_MAX: u32 = 20;
 
+/// Options of cargo's test harness that are followed by a value: `cargo test -- --test-threads 2` reaches us too.
+const HARNESS_OPTIONS: [&str; 5] = [
+    "--test-threads",
+    "--skip",
+    "--color",
+    "--format",
+    "--logfile",
+];
+
 /// What is in doubt.
 const PREPARED: &str = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()";
 /// The peer's rows about transactions that ended, if it is quiet.
@@ -52,12 +61,13 @@ fn main() -> Result<ExitCode> {
 }
 
 /// Minutes and seed; `None` if cargo asks for other tests only.
-fn arguments(arguments: impl Iterator<Item = String>) -> Option<(f64, u64)> {
+fn arguments(mut arguments: impl Iterator<Item = String>) -> Option<(f64, u64)> {
     let (mut minutes, mut seed) = (0.5, u64::from(std::process::id()));
-    let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         if argument == "--list" {
             return None;
+        } else if HARNESS_OPTIONS.contains(&argument.as_str()) {
+            arguments.next();
         } else if argument == "--seed" {
             seed = arguments.next()?.parse().ok()?;
         } else if let Ok(given) = argument.parse() {
