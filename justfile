@@ -23,3 +23,11 @@ simulate SEEDS="10000":
 # Bare two-phase commit against ours; ends with the table of ratios.
 bench:
     cargo bench --locked --package dejima-peer --bench update
+
+# Load, deaths, hangs and partitions at random for MINUTES.
+soak MINUTES="40":
+    cargo test --locked --package dejima-peer --test soak -- {{MINUTES}}
+
+# Memory of the peers and size of schema `dejima` over TRANSACTIONS; a million takes about an hour.
+endurance TRANSACTIONS="1000000":
+    cargo bench --locked --package dejima-peer --bench endurance -- {{TRANSACTIONS}}

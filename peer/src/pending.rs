@@ -1,12 +1,13 @@
 //! Questions from outside that the machines have not answered yet.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{CallbackAnswer, Message, RequestId, ResolveAnswer};
 use tokio::sync::oneshot;
 
-/// A multiple of this many questions is looked through for askers that have gone.
+/// A multiple of this many entries is looked through for those whose asker has gone.
 const SWEEP_LEN: usize = 1_024;
 
 /// What a question is about; with asker, gid and number it says which answer belongs to it.
@@ -35,9 +36,7 @@ impl Pending {
         message: &Message,
         answer: oneshot::Sender<Message>,
     ) {
-        if self.questions.len() >= SWEEP_LEN && self.questions.len().is_multiple_of(SWEEP_LEN) {
-            self.questions.retain(|_, answer| !answer.is_closed());
-        }
+        sweep(&mut self.questions);
         let (gid, kind, request) = place(message);
         self.questions
             .insert((from.clone(), gid.clone(), kind, request), answer);
@@ -51,8 +50,10 @@ impl Pending {
         }
     }
 
-    /// Remembers the hook that waits. A second call for one gid takes the place of the first, which then fails.
+    /// Remembers the hook that waits. A second call for one gid takes the place of the first, which then fails. A
+    /// hook that hangs up is not answered any more.
     pub(crate) fn call(&mut self, gid: Gid, answer: oneshot::Sender<CallbackAnswer>) {
+        sweep(&mut self.hooks);
         self.hooks.insert(gid, answer);
     }
 
@@ -75,6 +76,13 @@ impl Pending {
         if let Some(hook) = self.hooks.remove(gid) {
             drop(hook.send(answer));
         }
+    }
+}
+
+/// Removes those whose asker has gone, now and then.
+fn sweep<K: Eq + Hash, V>(waiting: &mut HashMap<K, oneshot::Sender<V>>) {
+    if waiting.len() >= SWEEP_LEN && waiting.len().is_multiple_of(SWEEP_LEN) {
+        waiting.retain(|_, answer| !answer.is_closed());
     }
 }
 
@@ -109,5 +117,26 @@ fn place(message: &Message) -> (&Gid, Kind, RequestId) {
         Message::Inquire { gid, request, .. } | Message::Decided { gid, request, .. } => {
             (gid, Kind::Inquire, *request)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_that_hung_up_are_forgotten_and_one_that_waits_is_not() {
+        let gid =
+            |number: usize| Gid::new(&format!("bank:{number:036}")).expect("36 digits are an id");
+        let mut pending = Pending::default();
+        let (answer, mut waiting) = oneshot::channel();
+        pending.call(gid(0), answer);
+        for number in 1..=3 * SWEEP_LEN {
+            let (answer, _) = oneshot::channel();
+            pending.call(gid(number), answer);
+        }
+        assert!(pending.hooks.len() <= SWEEP_LEN, "{}", pending.hooks.len());
+        pending.return_to_hook(&gid(0), CallbackAnswer::Unshared);
+        assert_eq!(waiting.try_recv(), Ok(CallbackAnswer::Unshared));
     }
 }

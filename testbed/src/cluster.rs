@@ -156,6 +156,44 @@ impl Cluster {
         }
     }
 
+    /// SIGSTOP to the process of a session, as if it hung. True if it is a session of this server.
+    pub fn freeze_session(&self, pid: u32) -> bool {
+        self.signal_session(pid, Signal::STOP)
+    }
+
+    /// SIGCONT after [`Self::freeze_session`].
+    pub fn thaw_session(&self, pid: u32) -> bool {
+        self.signal_session(pid, Signal::CONT)
+    }
+
+    /// SIGKILL to the process of a session. The server then ends all sessions and recovers by itself.
+    pub fn kill_session(&self, pid: u32) -> bool {
+        self.signal_session(pid, Signal::KILL)
+    }
+
+    fn signal_session(&self, pid: u32, signal: Signal) -> bool {
+        let is_ours = self
+            .server
+            .as_ref()
+            .is_some_and(|server| children_of(server.pid()).contains(&pid));
+        if is_ours {
+            child::send(pid, signal);
+        }
+        is_ours
+    }
+
+    /// SIGKILL to one of the helpers that sessions wait for at this moment. False if there is none.
+    pub fn kill_helper(&self) -> bool {
+        let sessions = self
+            .server
+            .iter()
+            .flat_map(|server| children_of(server.pid()));
+        let helper = sessions.flat_map(children_of).find(|pid| is_helper(*pid));
+        helper
+            .inspect(|pid| child::send(*pid, Signal::KILL))
+            .is_some()
+    }
+
     /// The folder of the socket: the `host` of a connection string.
     pub fn socket_folder(&self) -> &Path {
         &self.folder
@@ -297,6 +335,12 @@ fn children_of(pid: u32) -> Vec<u32> {
     text.split_whitespace()
         .filter_map(|word| word.parse().ok())
         .collect()
+}
+
+fn is_helper(pid: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    program.ends_with(b"/dejima-callback")
 }
 
 /// A server does not start again while a process of its former life is attached to its shared memory.

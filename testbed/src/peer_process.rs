@@ -177,6 +177,11 @@ impl PeerProcess {
             .is_some_and(|process| process.ended().is_none())
     }
 
+    /// The id of the process, if it was started.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::pid)
+    }
+
     /// The log of all starts.
     pub fn log(&self) -> PathBuf {
         self.folder.join("log")

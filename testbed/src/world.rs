@@ -18,6 +18,7 @@ use crate::address::connect_channel;
 use crate::binaries::Binaries;
 use crate::child;
 use crate::cluster::{Cluster, ClusterOptions, quote_identifier};
+use crate::cuts::Cuts;
 use crate::error::{self, Error};
 use crate::organisation::{Organisation, Share};
 use crate::peer_process::{PeerFiles, PeerProcess};
@@ -52,6 +53,8 @@ pub struct WorldOptions {
     pub durable: bool,
     /// Peers reach each other through a [`Wire`] that remembers what it carried.
     pub tapped: bool,
+    /// Peers reach each other through a [`Wire`] that can be cut; see [`World::cut`].
+    pub cuttable: bool,
 }
 
 /// Organisations, each with a database and a running peer. Everything ends when the world is dropped.
@@ -61,6 +64,8 @@ pub struct World {
     members: Vec<Member>,
     clusters: Vec<Cluster>,
     scratch: Scratch,
+    /// `None` if peers reach each other without wires that can be cut.
+    cuts: Option<Cuts>,
 }
 
 /// One organisation of a [`World`].
@@ -96,7 +101,7 @@ impl Member {
 
     /// What carries the messages to it, if the world is tapped.
     pub fn wire(&self) -> Option<&Wire> {
-        self.wire.as_ref()
+        self.wire.as_ref().filter(|wire| wire.remembers())
     }
 }
 
@@ -141,11 +146,17 @@ impl World {
             members,
             clusters,
             scratch,
+            cuts: options.cuttable.then(Cuts::default),
         };
         world.prepare_databases(&binaries).await?;
         world.start_peers(options.tapped).await?;
         world.await_groups().await?;
         Ok(world)
+    }
+
+    /// The state of the wires; panics if they cannot be cut, because options are written in the program.
+    pub(crate) fn cuts(&self) -> &Cuts {
+        self.cuts.as_ref().expect("the world was made cuttable")
     }
 
     /// The folder of everything.
@@ -316,9 +327,7 @@ impl World {
     async fn start_peers(&mut self, tapped: bool) -> Result<(), Error> {
         for attempt in 1.. {
             self.choose_ports()?;
-            for member in self.members.iter_mut().filter(|_| tapped) {
-                member.wire = Some(Wire::start(&member.listen)?);
-            }
+            self.start_wires(tapped)?;
             for at in 0..self.members.len() {
                 let files = self.files(&self.members[at]);
                 self.members[at].process.write_files(&files)?;
@@ -335,6 +344,18 @@ impl World {
                     if attempt < PORT_ATTEMPTS && log.contains("in use") => {}
                 Some(error) => return Err(error),
             }
+        }
+        Ok(())
+    }
+
+    fn start_wires(&mut self, tapped: bool) -> Result<(), Error> {
+        if !tapped && self.cuts.is_none() {
+            return Ok(());
+        }
+        let cuts = self.cuts.clone().unwrap_or_default();
+        for member in &mut self.members {
+            let wire = Wire::start(&member.organisation.name, &member.listen, &cuts, tapped)?;
+            member.wire = Some(wire);
         }
         Ok(())
     }

@@ -13,10 +13,15 @@ pub(crate) const TABLES: [(&str, &str); 3] = [
 
 /// A world of one's own, for tests that stop peers.
 pub(crate) async fn own_world() -> World {
-    let options = WorldOptions {
+    world_with(WorldOptions {
         layout: Layout::OneCluster,
         ..WorldOptions::default()
-    };
+    })
+    .await
+}
+
+/// A world of one's own that is made in another way.
+pub(crate) async fn world_with(options: WorldOptions) -> World {
     World::start(worked_example(Counts::default()), options)
         .await
         .expect("the world starts")

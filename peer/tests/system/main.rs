@@ -3,7 +3,10 @@
 mod away;
 mod contention;
 mod fixture;
+mod gate;
+mod hung_client;
 mod large;
+mod partition;
 mod privacy;
 mod refusals;
 mod start;
