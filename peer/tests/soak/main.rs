@@ -87,7 +87,6 @@ struct Report {
     ended: u32,
     until_quiet: Vec<Duration>,
     /// Rows about transactions that had ended, before the peers were restarted.
-    rows_left: usize,
     wrong: Vec<String>,
 }
 
@@ -149,7 +148,6 @@ async fn soak(span: Duration, seed: u64) -> Result<ExitCode> {
     for watcher in watchers {
         doubts.extend(watcher.end().await);
     }
-    check_rows(&mut world, &mut report).await?;
     print(&report, &load, &doubts);
     if report.wrong.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -223,6 +221,8 @@ async fn check(world: &World, load: &mut Load, report: &mut Report) -> Result<()
         world.await_quiet().await?;
     }
     report.until_quiet.push(begun.elapsed());
+    let rows = wait_until_gone(world, ROWS).await?;
+    report.found("rows left", &rows);
     let agreement = world.compare().await?;
     if !agreement.holds() {
         report.found("the copies differ", &[format!("{agreement:?}")]);
@@ -230,21 +230,6 @@ async fn check(world: &World, load: &mut Load, report: &mut Report) -> Result<()
     let wrong = load.check(world).await?;
     let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
     report.found("not what the client was told", &wrong);
-    Ok(())
-}
-
-/// A server that dies forgets that rows were deleted, if it was just before. A peer finds them at its next start, and
-/// then they are gone for good.
-async fn check_rows(world: &mut World, report: &mut Report) -> Result<()> {
-    report.rows_left = listed(world, ROWS).await?.len();
-    for peer in PEERS {
-        let process = &mut world.member_mut(peer).process;
-        process.stop().await;
-        process.start()?;
-    }
-    bring_up(world, report).await?;
-    let rows = wait_until_gone(world, ROWS).await?;
-    report.found("rows left after a restart", &rows);
     Ok(())
 }
 
@@ -296,10 +281,6 @@ fn print(report: &Report, load: &Load, doubts: &[Doubt]) {
         "checks: {}, quiet after {:.2} s at most",
         report.until_quiet.len(),
         longest.as_secs_f64()
-    );
-    println!(
-        "rows left until the peers were restarted: {}",
-        report.rows_left
     );
     report
         .wrong
