@@ -2,18 +2,24 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::changes::Tables;
-use super::context::Context;
-use super::database::{Answer, Outcome, Recovered, Request};
-use super::interface::{
-    CallbackAnswer, Decision, Input, Limits, Message, Millis, Output, RequestId, ResolveAnswer,
-    Summary,
-};
-use super::origin::Origin;
-use super::participant::{Incoming, Participant};
 use crate::delta::{Captured, Delta};
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::{Refusal, sqlstate};
+use crate::transaction::changes::Tables;
+use crate::transaction::context::Context;
+use crate::transaction::database::{Answer, Request};
+use crate::transaction::interface::{
+    CallbackAnswer, Decision, Input, Limits, Message, Millis, Output, RequestId, ResolveAnswer,
+    Summary,
+};
+use crate::transaction::origin::Origin;
+use crate::transaction::participant::{Incoming, Participant};
+
+mod outcomes;
+mod recovery;
+
+use outcomes::Inquirer;
+use recovery::Recovery;
 
 /// How long a transaction that has ended is remembered, so that a late message cannot open it again.
 const MEMORY_MS: Millis = 60_000;
@@ -43,29 +49,10 @@ struct Ended {
     is_learnt: bool,
 }
 
-/// A peer that asks for a decision.
-#[derive(Clone, Debug)]
-struct Inquirer {
-    peer: PeerName,
-    request: RequestId,
-    /// This peer is its parent: until it has acknowledged, the rows here are kept, so their absence means abort.
-    is_child: bool,
-}
-
 #[derive(Debug)]
 enum Transaction {
     Origin(Origin),
     Participant(Box<Participant>),
-}
-
-/// What this peer left unfinished before it was started: not known until the database has said it.
-#[derive(Debug)]
-struct Recovery {
-    /// Set after a failure.
-    again_at: Option<Millis>,
-    wait: Millis,
-    /// Messages that came too early.
-    early: Vec<(PeerName, Message)>,
 }
 
 impl Machine {
@@ -412,37 +399,6 @@ impl Machine {
             .reply(&to, Message::Terminated { gid, request });
     }
 
-    /// What was decided? A parent that promised remembers until its children have acknowledged, so if it knows
-    /// nothing, nothing was promised and the transaction aborted. Ours and unknown: the database knows. Whoever is
-    /// not the parent says what it has learnt, and nothing else.
-    fn inquire(&mut self, inquirer: Inquirer, gid: Gid) {
-        let is_child = inquirer.is_child;
-        let decision = match (self.transactions.get(&gid), self.ended.get(&gid)) {
-            (Some(Transaction::Origin(origin)), _) => origin.decision(),
-            (Some(Transaction::Participant(participant)), _) if is_child => participant.decision(),
-            (Some(Transaction::Participant(participant)), _) => participant.learnt_decision(),
-            (None, _) if gid.origin() == self.context.me => {
-                self.inquiries.entry(gid).or_default().push(inquirer);
-                return;
-            }
-            (None, Some(ended)) if is_child || ended.is_learnt => Some(ended.decision),
-            (None, _) => is_child.then_some(Decision::Abort),
-        };
-        self.decided(&inquirer, gid, decision);
-    }
-
-    fn decided(&mut self, inquirer: &Inquirer, gid: Gid, decision: Option<Decision>) {
-        let request = inquirer.request;
-        self.context.reply(
-            &inquirer.peer,
-            Message::Decided {
-                gid,
-                request,
-                decision,
-            },
-        );
-    }
-
     fn reachable(&mut self, now: Millis, peer: &PeerName) {
         for transaction in self.transactions.values_mut() {
             match transaction {
@@ -513,137 +469,6 @@ impl Machine {
         self.at_participant(&gid, now, |participant, context| {
             participant.database(context, now, answer)
         });
-    }
-
-    fn failed(&mut self, now: Millis, gids: &[Gid], why: &str) {
-        self.is_database_failing = true;
-        for gid in gids {
-            if let Some(Transaction::Participant(participant)) = self.transactions.get_mut(gid) {
-                participant.finish_later(&self.context, now, why);
-                continue;
-            }
-            self.is_asking_outcomes = false;
-            self.at_origin(gid, now, |origin, context| {
-                origin.outcome_failed(context, now, why)
-            });
-            self.answer_inquiries(gid, &Outcome::Pending);
-        }
-    }
-
-    /// The database answers again after a failure: what waits for it is due.
-    fn hurry_database(&mut self, now: Millis) {
-        if std::mem::take(&mut self.is_database_failing) {
-            for transaction in self.transactions.values_mut() {
-                match transaction {
-                    Transaction::Origin(origin) => origin.hurry_database(&self.context, now),
-                    Transaction::Participant(participant) => {
-                        participant.hurry_database(&self.context, now)
-                    }
-                }
-            }
-            self.tick(now);
-        }
-    }
-
-    fn outcomes(&mut self, now: Millis, outcomes: &[(Gid, Outcome)]) {
-        self.is_asking_outcomes = false;
-        for (gid, outcome) in outcomes {
-            // The client committed after a restart of this peer, and his peers ask: from now on they are told.
-            if let Outcome::Committed { participants } = outcome
-                && !self.transactions.contains_key(gid)
-                && !self.ended.contains_key(gid)
-            {
-                self.take_up_decided(now, gid.clone(), participants.clone());
-            }
-            self.at_origin(gid, now, |origin, context| {
-                origin.outcome(context, now, outcome)
-            });
-            self.answer_inquiries(gid, outcome);
-        }
-    }
-
-    fn answer_inquiries(&mut self, gid: &Gid, outcome: &Outcome) {
-        for inquirer in self.inquiries.remove(gid).unwrap_or_default() {
-            let decision = match outcome {
-                Outcome::Committed { .. } => Some(Decision::Commit),
-                // The row may have gone because all of the origin's own children have acknowledged.
-                Outcome::Aborted => inquirer.is_child.then_some(Decision::Abort),
-                Outcome::Pending => None,
-            };
-            self.decided(&inquirer, gid.clone(), decision);
-        }
-    }
-
-    fn take_up_decided(&mut self, now: Millis, gid: Gid, participants: Vec<PeerName>) {
-        let origin = Origin::recovered(&mut self.context, now, gid.clone(), participants);
-        self.transactions
-            .insert(gid.clone(), Transaction::Origin(origin));
-        self.forget_if_over(now, &gid);
-    }
-
-    /// One question at a time; as soon as one transaction wants to know, it is asked for all that wait.
-    fn ask_outcomes(&mut self, now: Millis) {
-        if self.is_asking_outcomes {
-            return;
-        }
-        let wanting = |now| {
-            self.transactions
-                .iter()
-                .filter_map(move |(gid, transaction)| match transaction {
-                    Transaction::Origin(origin) if origin.wants_outcome(now) => Some(gid.clone()),
-                    _ => None,
-                })
-        };
-        if wanting(now).next().is_none() && self.inquiries.is_empty() {
-            return;
-        }
-        let gids = wanting(Millis::MAX)
-            .chain(self.inquiries.keys().cloned())
-            .collect();
-        self.is_asking_outcomes = true;
-        self.context.database(Request::Outcomes { gids });
-    }
-
-    fn recovered(&mut self, now: Millis, found: Recovered) {
-        let early = self.recovery.take().map(|recovery| recovery.early);
-        for (gid, participants) in found.decided {
-            self.take_up_decided(now, gid, participants);
-        }
-        for (gid, parent) in found.prepared {
-            let participant = Participant::recovered(&self.context, now, gid.clone(), parent);
-            self.take_up(gid, participant);
-        }
-        let mut finished: BTreeMap<Gid, Vec<PeerName>> = found.finished.into_iter().collect();
-        for mut resolution in found.resolved {
-            let gid = resolution.gid.clone();
-            resolution
-                .children
-                .extend(finished.remove(&gid).unwrap_or_default());
-            let participant = Participant::recovered_resolved(&mut self.context, now, resolution);
-            self.take_up(gid, participant);
-        }
-        for (gid, children) in finished {
-            let participant =
-                Participant::recovered_finished(&mut self.context, now, gid.clone(), children);
-            self.take_up(gid.clone(), participant);
-            self.forget_if_over(now, &gid);
-        }
-        for (from, message) in early.unwrap_or_default() {
-            self.received(now, from, message);
-        }
-        self.tick(now);
-    }
-
-    fn take_up(&mut self, gid: Gid, participant: Participant) {
-        let participant = Transaction::Participant(Box::new(participant));
-        self.transactions.insert(gid, participant);
-    }
-
-    fn recover_later(&mut self, now: Millis) {
-        if let Some(recovery) = &mut self.recovery {
-            recovery.again_at = Some(now + recovery.wait);
-            recovery.wait = (recovery.wait * 2).min(self.context.limits.retry_ms_max);
-        }
     }
 
     fn tick(&mut self, now: Millis) {
