@@ -1,6 +1,7 @@
 //! What can go wrong, with what the reader can do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why something of the testbed could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,14 @@ pub enum Error {
         peer: String,
         /// The whole chain of causes.
         why: String,
+    },
+    /// Something went on for longer than it may.
+    #[error("{what} was not done after {waited:?}")]
+    Hung {
+        /// What.
+        what: String,
+        /// How long it had.
+        waited: Duration,
     },
     /// A peer did not answer an operator's call.
     #[error("peer \"{peer}\" did not answer: {why}")]

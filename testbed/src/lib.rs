@@ -5,7 +5,7 @@
 //!
 //! [`Cluster`] is a PostgreSQL of one's own, [`PeerProcess`] a running `dejima-peer`, and [`World`] a set of
 //! organisations with both, ready to share; [`World::start`] with [`worked_example`] is the example that the
-//! README tells of.
+//! README tells of. [`Load`] lets clients loose on such a world, and knows what must be found afterwards.
 
 mod address;
 mod agreement;
@@ -13,6 +13,7 @@ mod binaries;
 mod child;
 mod cluster;
 mod error;
+mod load;
 mod organisation;
 mod packages;
 mod peer_process;
@@ -25,6 +26,7 @@ pub use agreement::{Agreement, Difference, SharedTable};
 pub use binaries::Binaries;
 pub use cluster::{Cluster, ClusterOptions, Shutdown};
 pub use error::Error;
+pub use load::{Counters, Load, LoadOptions, Wrong};
 pub use organisation::{Counts, Organisation, Share, worked_example};
 pub use packages::Packages;
 pub use peer_process::{PeerFiles, PeerProcess};

@@ -1,5 +1,6 @@
 //! Organisations: what each one has of its own, what it shares with whom, and the worked example.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// One organisation: a base schema of its own, and the Dejima tables over it.
@@ -58,6 +59,9 @@ struct Kind {
     base_table: &'static str,
     tables: [(&'static str, &'static [&'static str]); 2],
 }
+
+/// The columns that name a person.
+pub(crate) const KEY: [&str; 2] = ["first_name", "last_name"];
 
 const GOV_BANK: (&str, &[&str]) = (
     "ShareGovBank",
@@ -127,6 +131,21 @@ pub fn worked_example(counts: Counts) -> Vec<Organisation> {
         }
     }
     organisations
+}
+
+/// The base table of a kind of organisation of the worked example, with the columns beside the key. Panics if there
+/// is no such kind, because kinds are written in the program.
+pub(crate) fn base_table_of(kind: &str) -> (&'static str, Vec<&'static str>) {
+    let kinds = [BANK, GOVERNMENT, INSURANCE];
+    let found = kinds.iter().find(|known| known.name == kind);
+    let found = found.expect("the worked example has a kind of this name");
+    let columns: BTreeSet<&str> = found
+        .tables
+        .iter()
+        .flat_map(|(_, columns)| columns.iter().copied())
+        .filter(|column| !KEY.contains(column))
+        .collect();
+    (found.base_table, columns.into_iter().collect())
 }
 
 impl Kind {
