@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dejima_core::crash_point;
 use dejima_core::group::{self, CallId, Fact};
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{self, CallbackAnswer, Membership, Message, Millis, Request};
@@ -129,6 +130,7 @@ impl EventLoop {
                 message,
                 answer,
             } => {
+                crash_point::arrives(self.client.me(), &message);
                 self.pending.ask(&from, &message, answer);
                 self.handle(transaction::Input::Received { from, message });
             }
@@ -173,6 +175,9 @@ impl EventLoop {
     }
 
     fn take_reply(&mut self, from: PeerName, result: Result<Message, Undelivered>) {
+        if let Ok(message) = &result {
+            crash_point::arrives(self.client.me(), message);
+        }
         let error = result
             .as_ref()
             .err()
@@ -229,10 +234,14 @@ impl EventLoop {
 
     fn carry_out_transaction(&mut self, output: transaction::Output) {
         match output {
-            transaction::Output::Send { to, message } if is_question(&message) => {
-                self.ask(to, message)
+            transaction::Output::Send { to, message } => {
+                crash_point::leaves(self.client.me(), &message);
+                if is_question(&message) {
+                    self.ask(to, message);
+                } else {
+                    self.pending.answer(to, message);
+                }
             }
-            transaction::Output::Send { to, message } => self.pending.answer(to, message),
             transaction::Output::Callback { gid, answer } => {
                 log_answer(&gid, &answer);
                 self.pending.return_to_hook(&gid, answer);
