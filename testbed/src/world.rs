@@ -1,6 +1,7 @@
 //! A set of organisations with their databases and peers, up and sharing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -11,13 +12,15 @@ use dejima_core::name::PeerName;
 use dejima_proto::v1::operator_client::OperatorClient;
 use dejima_proto::v1::{AwaitQuietRequest, GroupsRequest};
 use futures::future::{join_all, try_join_all};
+use rustix::process::Signal;
 use tokio_postgres::{Client, NoTls};
 use tonic::transport::Channel;
 
 use crate::address::connect_channel;
-use crate::binaries::Binaries;
+use crate::binaries::{Binaries, Edition};
 use crate::child;
 use crate::cluster::{Cluster, ClusterOptions, quote_identifier};
+use crate::crash_points;
 use crate::error::{self, Error};
 use crate::organisation::{Organisation, Share};
 use crate::peer_process::{PeerFiles, PeerProcess};
@@ -52,6 +55,9 @@ pub struct WorldOptions {
     pub durable: bool,
     /// Peers reach each other through a [`Wire`] that remembers what it carried.
     pub tapped: bool,
+    /// The programs stop at crash points if a test arms them: see [`CrashPoints`](crate::CrashPoints). Needs a cluster
+    /// for each organisation.
+    pub crash_points: bool,
 }
 
 /// Organisations, each with a database and a running peer. Everything ends when the world is dropped.
@@ -118,7 +124,12 @@ impl World {
         options: WorldOptions,
     ) -> Result<Self, Error> {
         let place = scratch.clone();
-        let binaries = blocking(move || Binaries::place(&place)).await?;
+        let edition = if options.crash_points {
+            Edition::CrashPoints
+        } else {
+            Edition::Ordinary
+        };
+        let binaries = blocking(move || Binaries::place_edition(&place, edition)).await?;
         let clusters = start_clusters(&scratch, &organisations, options).await?;
         let mut members = Vec::new();
         for (at, organisation) in organisations.into_iter().enumerate() {
@@ -126,6 +137,7 @@ impl World {
                 name: organisation.name.clone(),
                 configuration: String::new(),
                 others: Vec::new(),
+                environment: environment(&scratch, &organisation.name, options),
             };
             let process = PeerProcess::prepare(&scratch, &binaries, &files)?;
             let cluster = at.min(clusters.len() - 1);
@@ -210,6 +222,19 @@ impl World {
         let channel = connect_channel(&self.local_address(name))
             .expect("a path in the scratch folder is an address");
         OperatorClient::new(channel)
+    }
+
+    /// SIGKILL to every helper that is at work for an organisation now, or to one of them; how many there were.
+    pub fn kill_helpers(&self, name: &str, only: Option<u32>) -> usize {
+        let address = self.local_address(name);
+        let mut helpers = child::running(|words| {
+            words[0].contains("dejima-callback") && words.get(1) == Some(&address)
+        });
+        helpers.retain(|helper| only.is_none_or(|only| only == *helper));
+        for helper in &helpers {
+            child::send(*helper, Signal::KILL);
+        }
+        helpers.len()
     }
 
     /// Waits until no running peer has a transaction in flight. Says nothing of clients that have not
@@ -391,6 +416,7 @@ impl World {
                 format!("types/{}.toml", organisation.kind).into(),
                 organisation.declarations.clone(),
             )],
+            environment: Vec::new(),
         }
     }
 }
@@ -437,6 +463,7 @@ async fn start_clusters(
             };
             let named = ClusterOptions {
                 durable: options.durable,
+                environment: environment(&scratch, name, options),
                 ..ClusterOptions::named(name)
             };
             let cluster = Cluster::start(&scratch, named)?;
@@ -447,6 +474,17 @@ async fn start_clusters(
         })
     });
     try_join_all(starts).await
+}
+
+/// What the processes of an organisation are told beside their configuration.
+fn environment(
+    scratch: &Scratch,
+    organisation: &str,
+    options: WorldOptions,
+) -> Vec<(String, OsString)> {
+    let socket = || crash_points::socket(scratch, organisation).into_os_string();
+    let variable = || (crash_points::SOCKET_VARIABLE.to_owned(), socket());
+    options.crash_points.then(variable).into_iter().collect()
 }
 
 /// Rights of role dejima and of the client on the base tables; the client may also look at the Dejima tables.
