@@ -65,7 +65,7 @@ impl Database {
                 decision,
             } => self.finish(gid, &parent, decision).await,
             Request::Outcomes { gids } => self.outcomes(gids).await,
-            Request::Forget { gids } => return self.forget(&gids).await,
+            Request::Forget { gids } => return self.forget(gids).await,
             Request::Recover => self.recover().await,
         })
     }

@@ -7,6 +7,7 @@ mod catalogue;
 mod declare;
 mod error;
 mod execute;
+mod forget;
 mod install;
 mod outcome;
 mod refuse;
@@ -27,6 +28,7 @@ use crate::name::{Gid, PeerName};
 
 pub use declare::DeclaredTable;
 pub use error::Error;
+use forget::Forgotten;
 pub use install::{Installation, install, install_sql};
 use session::Session;
 
@@ -67,10 +69,11 @@ struct Inner {
     /// Open transactions of participants.
     transactions: Pool,
     /// Termination, outcomes, recovery. Commits asynchronously: COMMIT PREPARED and ROLLBACK PREPARED wait for
-    /// the disk all the same, and what Forget deletes is found again if it was not.
+    /// the disk all the same, and what Forget deletes is deleted again (see `forget`).
     control: Pool,
     /// Which session each open transaction runs in.
     open: Mutex<HashMap<Gid, Session>>,
+    forgotten: Mutex<Forgotten>,
 }
 
 impl Database {
@@ -92,6 +95,7 @@ impl Database {
             transactions,
             control,
             open: Mutex::default(),
+            forgotten: Mutex::default(),
             options,
         };
         let database = Self {

@@ -13,8 +13,6 @@ use crate::transaction::{Answer, Outcome, Recovered};
 
 const LOCKS: &str = "SELECT gid, pg_try_advisory_xact_lock_shared(hashtextextended(gid, 0)) FROM unnest($1::text[]) AS gid";
 const DECISIONS: &str = "SELECT gid FROM dejima.transaction WHERE gid = ANY ($1::text[])";
-const FORGET: &str = "WITH decided AS (DELETE FROM dejima.transaction WHERE gid = ANY ($1::text[])) \
-                      DELETE FROM dejima.participant WHERE gid = ANY ($1::text[])";
 
 /// Sessions of the process before may still be at a PREPARE that it began: they are ended, and waited for, before
 /// what is prepared is read.
@@ -66,31 +64,6 @@ impl Database {
                 (false, false) => Outcome::Pending,
             };
         Ok(gids.iter().map(|gid| (gid.clone(), outcome(gid))).collect())
-    }
-
-    pub(super) async fn forget(&self, gids: &[Gid]) -> Option<Answer> {
-        let names: Vec<_> = gids.iter().map(Gid::as_str).collect();
-        if let Err(why) = self.delete_rows(&names).await {
-            warn!(
-                why,
-                ?gids,
-                "finished transactions could not be forgotten; the next start finds them again"
-            );
-        }
-        None
-    }
-
-    async fn delete_rows(&self, names: &[&str]) -> Result<(), String> {
-        let client = self.inner.control.get().await.map_err(|e| e.to_string())?;
-        let forget = client
-            .prepare_cached(FORGET)
-            .await
-            .map_err(|e| describe(&e))?;
-        client
-            .execute(&forget, &[&names])
-            .await
-            .map(drop)
-            .map_err(|e| describe(&e))
     }
 
     pub(super) async fn recover(&self) -> Answer {
