@@ -14,6 +14,7 @@ mod child;
 mod cluster;
 mod crash_points;
 mod error;
+mod helpers;
 mod load;
 mod organisation;
 mod packages;

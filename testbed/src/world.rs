@@ -1,7 +1,6 @@
 //! A set of organisations with their databases and peers, up and sharing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::fmt::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -12,7 +11,6 @@ use dejima_core::name::PeerName;
 use dejima_proto::v1::operator_client::OperatorClient;
 use dejima_proto::v1::{AwaitQuietRequest, GroupsRequest};
 use futures::future::{join_all, try_join_all};
-use rustix::process::Signal;
 use tokio_postgres::{Client, NoTls};
 use tonic::transport::Channel;
 
@@ -137,7 +135,7 @@ impl World {
                 name: organisation.name.clone(),
                 configuration: String::new(),
                 others: Vec::new(),
-                environment: environment(&scratch, &organisation.name, options),
+                environment: crash_points::environment(&scratch, &organisation.name, options),
             };
             let process = PeerProcess::prepare(&scratch, &binaries, &files)?;
             let cluster = at.min(clusters.len() - 1);
@@ -222,19 +220,6 @@ impl World {
         let channel = connect_channel(&self.local_address(name))
             .expect("a path in the scratch folder is an address");
         OperatorClient::new(channel)
-    }
-
-    /// SIGKILL to every helper that is at work for an organisation now, or to one of them; how many there were.
-    pub fn kill_helpers(&self, name: &str, only: Option<u32>) -> usize {
-        let address = self.local_address(name);
-        let mut helpers = child::running(|words| {
-            words[0].contains("dejima-callback") && words.get(1) == Some(&address)
-        });
-        helpers.retain(|helper| only.is_none_or(|only| only == *helper));
-        for helper in &helpers {
-            child::send(*helper, Signal::KILL);
-        }
-        helpers.len()
     }
 
     /// Waits until no running peer has a transaction in flight. Says nothing of clients that have not
@@ -463,7 +448,7 @@ async fn start_clusters(
             };
             let named = ClusterOptions {
                 durable: options.durable,
-                environment: environment(&scratch, name, options),
+                environment: crash_points::environment(&scratch, name, options),
                 ..ClusterOptions::named(name)
             };
             let cluster = Cluster::start(&scratch, named)?;
@@ -474,17 +459,6 @@ async fn start_clusters(
         })
     });
     try_join_all(starts).await
-}
-
-/// What the processes of an organisation are told beside their configuration.
-fn environment(
-    scratch: &Scratch,
-    organisation: &str,
-    options: WorldOptions,
-) -> Vec<(String, OsString)> {
-    let socket = || crash_points::socket(scratch, organisation).into_os_string();
-    let variable = || (crash_points::SOCKET_VARIABLE.to_owned(), socket());
-    options.crash_points.then(variable).into_iter().collect()
 }
 
 /// Rights of role dejima and of the client on the base tables; the client may also look at the Dejima tables.

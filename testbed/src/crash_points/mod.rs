@@ -6,7 +6,7 @@
 mod backend;
 mod program;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,15 +14,26 @@ use dejima_core::crash_point::{CrashPoint, Role, Step};
 
 use crate::error::Error;
 use crate::scratch::Scratch;
-use crate::world::World;
+use crate::world::{World, WorldOptions};
 use backend::Backends;
 use program::Programs;
 
 /// The variable by which a program is told its socket.
-pub(crate) const SOCKET_VARIABLE: &str = "DEJIMA_CRASH_POINTS";
+const SOCKET_VARIABLE: &str = "DEJIMA_CRASH_POINTS";
+
+/// What the processes of an organisation are told, if the world has crash points.
+pub(crate) fn environment(
+    scratch: &Scratch,
+    organisation: &str,
+    options: WorldOptions,
+) -> Vec<(String, OsString)> {
+    let socket = || socket(scratch, organisation).into_os_string();
+    let variable = || (SOCKET_VARIABLE.to_owned(), socket());
+    options.crash_points.then(variable).into_iter().collect()
+}
 
 /// The socket at which the programs of an organisation ask.
-pub(crate) fn socket(scratch: &Scratch, organisation: &str) -> PathBuf {
+fn socket(scratch: &Scratch, organisation: &str) -> PathBuf {
     let name: &OsStr = organisation.as_ref();
     scratch.folder().join(name).with_extension("crash")
 }
