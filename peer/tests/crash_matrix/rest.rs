@@ -23,37 +23,35 @@ const FACTS: [(&str, &str); 4] = [
 /// Waits until nothing is in flight; after that time says what still is.
 pub(crate) async fn await_rest(world: &World, until: Instant) -> Result<(), String> {
     loop {
-        let found = match timeout_at(until, look(world)).await {
-            Ok(Ok(found)) if found.is_empty() => return Ok(()),
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => error.to_string(),
-            // Only to wait for the peers takes long.
-            Err(_) => {
-                let found = facts(world).await.unwrap_or_else(|error| error.to_string());
-                return Err(format!("a peer has transactions in flight; {found}"));
-            }
-        };
+        let found = look(world, until).await;
+        if found.is_empty() {
+            return Ok(());
+        }
         if Instant::now() > until {
-            return Err(found);
+            return Err(found.join(", "));
         }
         sleep(LOOK_POLL).await;
     }
 }
 
-async fn look(world: &World) -> Result<String, Error> {
+async fn look(world: &World, until: Instant) -> Vec<String> {
+    let mut found = Vec::new();
     for member in world.members() {
-        let quiet = world
-            .operator(member.name())
-            .await_quiet(AwaitQuietRequest {})
-            .await;
-        if let Err(status) = quiet {
-            return Ok(format!("peer {} does not answer: {status}", member.name()));
+        let mut operator = world.operator(member.name());
+        match timeout_at(until, operator.await_quiet(AwaitQuietRequest {})).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(status)) => found.push(format!("peer {}: {status}", member.name())),
+            Err(_) => found.push(format!("transactions in flight at peer {}", member.name())),
         }
     }
-    facts(world).await
+    match facts(world).await {
+        Ok(facts) => found.extend(facts),
+        Err(error) => found.push(error.to_string()),
+    }
+    found
 }
 
-async fn facts(world: &World) -> Result<String, Error> {
+async fn facts(world: &World) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for member in world.members() {
         let database = world.superuser(member.name()).await?;
@@ -67,5 +65,5 @@ async fn facts(world: &World) -> Result<String, Error> {
             }
         }
     }
-    Ok(found.join(", "))
+    Ok(found)
 }
