@@ -20,6 +20,10 @@ fix:
 simulate SEEDS="10000":
     cargo run --quiet --locked --package dejima-simulator --bin simulate -- {{SEEDS}}
 
+# Kill peer, database and helper at every named crash point; `just crash-matrix --point NAME`, `--seed N`.
+crash-matrix *ARGS="--all":
+    cargo test --quiet --locked --package dejima-peer --test crash_matrix -- {{ARGS}}
+
 # Bare two-phase commit against ours; ends with the table of ratios.
 bench:
     cargo bench --locked --package dejima-peer --bench update

@@ -3,6 +3,7 @@
 //! [`transaction`] and [`group`] are pure state machines, [`delta`] is what they exchange, [`strategy`] turns
 //! declarations into SQL. Only `database` (feature `postgres`) does IO, and it decides nothing.
 
+pub mod crash_point;
 pub mod delta;
 pub mod group;
 pub mod name;

@@ -54,6 +54,11 @@ impl Client {
         }
     }
 
+    /// The peer that calls.
+    pub fn me(&self) -> &PeerName {
+        &self.me
+    }
+
     /// Asks a peer a question of the transaction machine.
     pub fn ask(
         &mut self,

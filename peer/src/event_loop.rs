@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dejima_core::crash_point;
 use dejima_core::group::{self, CallId, Fact};
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{
@@ -131,6 +132,7 @@ impl EventLoop {
                 message,
                 answer,
             } => {
+                crash_point::arrives(self.client.me(), &message);
                 self.pending.ask(&from, &message, answer);
                 self.handle(transaction::Input::Received { from, message });
             }
@@ -194,6 +196,9 @@ impl EventLoop {
     }
 
     fn take_reply(&mut self, from: PeerName, result: Result<Message, Undelivered>) {
+        if let Ok(message) = &result {
+            crash_point::arrives(self.client.me(), message);
+        }
         let error = result
             .as_ref()
             .err()
@@ -253,10 +258,14 @@ impl EventLoop {
 
     fn carry_out_transaction(&mut self, output: transaction::Output) {
         match output {
-            transaction::Output::Send { to, message } if is_question(&message) => {
-                self.ask(to, message)
+            transaction::Output::Send { to, message } => {
+                crash_point::leaves(self.client.me(), &message);
+                if is_question(&message) {
+                    self.ask(to, message);
+                } else {
+                    self.pending.answer(to, message);
+                }
             }
-            transaction::Output::Send { to, message } => self.pending.answer(to, message),
             transaction::Output::Callback { gid, answer } => {
                 log_answer(&gid, &answer);
                 self.pending.return_to_hook(&gid, answer);

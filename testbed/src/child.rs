@@ -149,6 +149,21 @@ pub(crate) fn send(pid: u32, signal: Signal) {
     }
 }
 
+/// The processes of this machine with such a command line.
+pub(crate) fn running(is_wanted: impl Fn(&[String]) -> bool) -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let wanted = |process: std::fs::DirEntry| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(process.path().join("cmdline")).ok()?;
+        let words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let words: Vec<String> = words.map(String::from).collect();
+        is_wanted(&words).then_some(pid)
+    };
+    processes.flatten().filter_map(wanted).collect()
+}
+
 /// The last lines of a log.
 pub(crate) fn log_end(path: &Path) -> String {
     let text = std::fs::read(path).unwrap_or_default();

@@ -24,6 +24,8 @@ pub struct ClusterOptions {
     pub durable: bool,
     /// 0 is PostgreSQL's default, with which a peer refuses to start.
     pub max_prepared_transactions: u32,
+    /// Variables that the server, its backends and the helpers that they start get.
+    pub environment: Vec<(String, OsString)>,
 }
 
 impl ClusterOptions {
@@ -33,6 +35,7 @@ impl ClusterOptions {
             name: name.to_owned(),
             durable: false,
             max_prepared_transactions: 100,
+            environment: Vec::new(),
         }
     }
 }
@@ -96,6 +99,12 @@ impl Cluster {
         let ready_file = self.folder.join("data/postmaster.pid");
         let _ = std::fs::remove_file(&ready_file);
         let postgres = self.scratch.packages().program("postgres");
+        let mut environment = vec![
+            ("TMPDIR", self.folder.join("tmp").into()),
+            ("LC_ALL", "C.UTF-8".into()),
+        ];
+        let more = self.options.environment.iter();
+        environment.extend(more.map(|(name, value)| (name.as_str(), value.clone())));
         let program = Program {
             name: &name,
             command: vec![
@@ -103,10 +112,7 @@ impl Cluster {
                 "-D".into(),
                 self.folder.join("data").into(),
             ],
-            environment: vec![
-                ("TMPDIR", self.folder.join("tmp").into()),
-                ("LC_ALL", "C.UTF-8".into()),
-            ],
+            environment,
             guardian_signal: "QUIT",
             log: &log,
         };

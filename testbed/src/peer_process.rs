@@ -1,5 +1,6 @@
 //! A running `dejima-peer`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct PeerFiles {
     pub configuration: String,
     /// Further files in its folder, such as `types/bank.toml`, with their text.
     pub others: Vec<(PathBuf, String)>,
+    /// Variables that the process gets.
+    pub environment: Vec<(String, OsString)>,
 }
 
 /// A process of `dejima-peer` with its files and its log in a folder of its own. Killed when dropped.
@@ -40,6 +43,7 @@ pub struct PeerProcess {
     program: PathBuf,
     name: String,
     folder: PathBuf,
+    environment: Vec<(String, OsString)>,
     process: Option<Child>,
 }
 
@@ -59,6 +63,7 @@ impl PeerProcess {
             program: binaries.peer.clone(),
             name: files.name.clone(),
             folder,
+            environment: files.environment.clone(),
             process: None,
         };
         peer.write_files(files)?;
@@ -98,7 +103,11 @@ impl PeerProcess {
                 "--config".into(),
                 self.configuration().into(),
             ],
-            environment: Vec::new(),
+            environment: self
+                .environment
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.clone()))
+                .collect(),
             guardian_signal: "KILL",
             log: &log,
         };

@@ -15,9 +15,10 @@ use tokio_postgres::{Client, NoTls};
 use tonic::transport::Channel;
 
 use crate::address::connect_channel;
-use crate::binaries::Binaries;
+use crate::binaries::{Binaries, Edition};
 use crate::child;
 use crate::cluster::{Cluster, ClusterOptions, quote_identifier};
+use crate::crash_points;
 use crate::cuts::Cuts;
 use crate::error::{self, Error};
 use crate::organisation::{Organisation, Share};
@@ -55,6 +56,9 @@ pub struct WorldOptions {
     pub tapped: bool,
     /// Peers reach each other through a [`Wire`] that can be cut; see [`World::cut`].
     pub cuttable: bool,
+    /// The programs stop at crash points if a test arms them: see [`CrashPoints`](crate::CrashPoints). Needs a cluster
+    /// for each organisation.
+    pub crash_points: bool,
 }
 
 /// Organisations, each with a database and a running peer. Everything ends when the world is dropped.
@@ -123,7 +127,12 @@ impl World {
         options: WorldOptions,
     ) -> Result<Self, Error> {
         let place = scratch.clone();
-        let binaries = blocking(move || Binaries::place(&place)).await?;
+        let edition = if options.crash_points {
+            Edition::CrashPoints
+        } else {
+            Edition::Ordinary
+        };
+        let binaries = blocking(move || Binaries::place_edition(&place, edition)).await?;
         let clusters = start_clusters(&scratch, &organisations, options).await?;
         let mut members = Vec::new();
         for (at, organisation) in organisations.into_iter().enumerate() {
@@ -131,6 +140,7 @@ impl World {
                 name: organisation.name.clone(),
                 configuration: String::new(),
                 others: Vec::new(),
+                environment: crash_points::environment(&scratch, &organisation.name, options),
             };
             let process = PeerProcess::prepare(&scratch, &binaries, &files)?;
             let cluster = at.min(clusters.len() - 1);
@@ -412,6 +422,7 @@ impl World {
                 format!("types/{}.toml", organisation.kind).into(),
                 organisation.declarations.clone(),
             )],
+            environment: Vec::new(),
         }
     }
 }
@@ -458,6 +469,7 @@ async fn start_clusters(
             };
             let named = ClusterOptions {
                 durable: options.durable,
+                environment: crash_points::environment(&scratch, name, options),
                 ..ClusterOptions::named(name)
             };
             let cluster = Cluster::start(&scratch, named)?;

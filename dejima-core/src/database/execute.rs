@@ -15,6 +15,7 @@ use tracing::{error, warn};
 use super::error::describe;
 use super::refuse;
 use super::{Database, session::Session};
+use crate::crash_point::Passage;
 use crate::delta::{Captured, Put};
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::{Refusal, sqlstate};
@@ -42,6 +43,14 @@ impl Database {
     }
 
     async fn carry_out(&self, request: Request) -> Option<Answer> {
+        let passage = Passage::of(self.peer(), &request);
+        passage.begins();
+        let answer = self.answer(request).await;
+        passage.ends();
+        answer
+    }
+
+    async fn answer(&self, request: Request) -> Option<Answer> {
         Some(match request {
             Request::Apply { gid, puts } => self.apply(gid, puts).await,
             Request::Prepare {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use dejima_core::crash_point::{self, CrashPoint, Moment, Role, Step};
 use dejima_proto::v1::callback_client::CallbackClient;
 use dejima_proto::v1::close_response::Answer;
 use dejima_proto::v1::{CloseRequest, CloseResponse, Refusal, UploadRequest};
@@ -80,7 +81,19 @@ fn answer(arguments: impl Iterator<Item = OsString>) -> String {
             );
         }
     };
-    runtime.block_on(ask(question))
+    let gid = question.gid.clone();
+    crash_point::reach(crash_point_at(Moment::Before), &gid);
+    let answer = runtime.block_on(ask(question));
+    crash_point::reach(crash_point_at(Moment::After), &gid);
+    answer
+}
+
+fn crash_point_at(moment: Moment) -> CrashPoint {
+    CrashPoint {
+        role: Role::Origin,
+        step: Step::Callback,
+        moment,
+    }
 }
 
 fn parse(mut arguments: impl Iterator<Item = OsString>) -> Option<Question> {
