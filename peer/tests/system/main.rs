@@ -2,10 +2,12 @@
 
 mod away;
 mod contention;
+mod doctor;
 mod fixture;
 mod large;
 mod privacy;
 mod refusals;
+mod resolve;
 mod start;
 mod statements;
 mod transactions;
