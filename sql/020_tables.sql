@@ -11,8 +11,12 @@ CREATE TABLE IF NOT EXISTS dejima.peer (
   callback text NOT NULL,
   -- What dejima.helper_state() said when the helper was last found to be executable (030_callback.sql).
   helper_verified text,
-  incarnation bigint NOT NULL DEFAULT 0
+  incarnation bigint NOT NULL DEFAULT 0,
+  -- Which peer has seen a later start of this one than was counted here: the database was put back to an earlier
+  -- state. Stays until the operator has compared the rows, and says so by setting it to NULL.
+  overtaken_by jsonb
 );
+ALTER TABLE dejima.peer ADD COLUMN IF NOT EXISTS overtaken_by jsonb;
 
 DO $dejima$
 DECLARE
@@ -28,7 +32,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 2, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 3, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 

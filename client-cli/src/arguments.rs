@@ -42,6 +42,13 @@ pub(crate) enum Command {
     /// Global transactions in flight at the peer.
     #[command(subcommand)]
     Tx(Tx),
+    /// Examine the peer, its database and whom it shares with. Ends with 0: all is well, 1: warnings, 2: critical,
+    /// 3: it could not be examined.
+    Doctor {
+        /// Also what is well.
+        #[arg(long)]
+        all: bool,
+    },
     /// Install role and schema `dejima` into a database.
     Install(Install),
     /// Print a completion script for a shell.
@@ -60,11 +67,29 @@ pub(crate) enum Command {
 pub(crate) enum Tx {
     /// List all.
     List,
-    /// Show one.
+    /// Show one, with the rows that it wrote and the locks that it holds.
     Show {
         /// Its gid, as `tx list` and the log show it.
         gid: String,
     },
+    /// End one that is in doubt. What somebody knows to be decided is carried out, whatever is chosen here.
+    Resolve(Resolve),
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("decision").required(true))]
+pub(crate) struct Resolve {
+    /// Its gid, as `tx list` and the log show it.
+    pub(crate) gid: String,
+    /// Make it visible here.
+    #[arg(long, group = "decision")]
+    pub(crate) commit: bool,
+    /// Undo it here.
+    #[arg(long, group = "decision")]
+    pub(crate) abort: bool,
+    /// Do not ask, although nobody knows the decision and the copies may differ for ever.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -201,6 +226,15 @@ mod tests {
         assert_eq!(assignment("note=").map(|a| a.value), Ok(String::new()));
         assert!(assignment("note").is_err());
         assert!(assignment("=x").is_err());
+    }
+
+    #[test]
+    fn one_decision_must_be_chosen() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' ')).is_ok();
+        assert!(parse("dejima tx resolve bank:1 --commit"));
+        assert!(parse("dejima tx resolve bank:1 --abort --yes"));
+        assert!(!parse("dejima tx resolve bank:1"));
+        assert!(!parse("dejima tx resolve bank:1 --commit --abort"));
     }
 
     #[test]

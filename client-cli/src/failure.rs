@@ -14,7 +14,7 @@ use crate::output::Output;
 pub(crate) struct Failure {
     message: String,
     hint: String,
-    is_usage: bool,
+    status: u8,
 }
 
 impl Failure {
@@ -23,8 +23,13 @@ impl Failure {
         Self {
             message: message.into(),
             hint: String::new(),
-            is_usage: true,
+            status: 2,
         }
+    }
+
+    /// With another exit status.
+    pub(crate) fn ending_with(self, status: u8) -> Self {
+        Self { status, ..self }
     }
 
     /// Something failed: exit status 1.
@@ -32,7 +37,7 @@ impl Failure {
         Self {
             message: message.into(),
             hint: hint.into(),
-            is_usage: false,
+            status: 1,
         }
     }
 }
@@ -55,10 +60,8 @@ pub(crate) fn report(error: &anyhow::Error, output: Output) -> ExitCode {
         Output::Table => eprintln!("{}", said.text()),
         Output::Json => eprintln!("{:#}", said.json()),
     }
-    let is_usage = error
-        .downcast_ref::<Failure>()
-        .is_some_and(|failure| failure.is_usage);
-    ExitCode::from(if is_usage { 2 } else { 1 })
+    let failure = error.downcast_ref::<Failure>();
+    ExitCode::from(failure.map_or(1, |failure| failure.status))
 }
 
 /// An error in the parts that PostgreSQL gives one.

@@ -1,10 +1,7 @@
 //! A look into a running peer, by its operator service.
 
 use dejima_proto::v1::operator_client::OperatorClient;
-use dejima_proto::v1::{
-    GroupsRequest, PeerState, PeersRequest, TablesRequest, TouchedTable, Transaction,
-    TransactionsRequest,
-};
+use dejima_proto::v1::{GroupsRequest, PeerState, PeersRequest, TablesRequest};
 use dejima_testbed::connect_channel;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::{Output, print, print_json, table};
 
 /// The longest wait for an answer of the peer.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// The peer itself and those it knows.
 pub(crate) async fn peers(address: &str, output: Output) -> anyhow::Result<()> {
@@ -138,66 +135,6 @@ pub(crate) async fn tables(address: &str, output: Output) -> anyhow::Result<()> 
     Ok(print(rows)?)
 }
 
-/// All global transactions in flight.
-pub(crate) async fn list_transactions(address: &str, output: Output) -> anyhow::Result<()> {
-    let transactions = transactions(address, "").await?;
-    if output == Output::Json {
-        let transactions: Vec<Value> = transactions.iter().map(transaction_json).collect();
-        return Ok(print_json(&json!({ "transactions": transactions }))?);
-    }
-    if transactions.is_empty() {
-        return Ok(print("No global transaction is in flight at this peer.")?);
-    }
-    let mut rows = table(&["gid", "state", "age", "parent", "participants", "rows"]);
-    for transaction in &transactions {
-        let touched: u64 = transaction.tables.iter().map(rows_touched).sum();
-        rows.add_row([
-            &transaction.gid,
-            &transaction.state,
-            &duration_text(transaction.age_ms),
-            &transaction.parent,
-            &transaction.participants.join(", "),
-            &touched.to_string(),
-        ]);
-    }
-    Ok(print(rows)?)
-}
-
-/// One global transaction.
-pub(crate) async fn show_transaction(
-    address: &str,
-    gid: &str,
-    output: Output,
-) -> anyhow::Result<()> {
-    let found = transactions(address, gid).await?;
-    let transaction = found
-        .iter()
-        .find(|transaction| transaction.gid == gid)
-        .ok_or_else(|| {
-            Failure::new(
-                format!("transaction {gid} is not in flight at this peer"),
-                "It has ended, or it never came here; `dejima tx list` shows those in flight.",
-            )
-        })?;
-    if output == Output::Json {
-        return Ok(print_json(&transaction_json(transaction))?);
-    }
-    let mut facts = table(&["transaction", gid]);
-    facts.add_row(["origin", &transaction.origin]);
-    facts.add_row(["parent", &transaction.parent]);
-    facts.add_row(["participants", &transaction.participants.join(", ")]);
-    facts.add_row(["state", &transaction.state]);
-    facts.add_row(["age", &duration_text(transaction.age_ms)]);
-    print(facts)?;
-    let mut rows = table(&["table", "inserted", "updated", "deleted"]);
-    for touched in &transaction.tables {
-        let numbers =
-            [touched.inserted, touched.updated, touched.deleted].map(|number| number.to_string());
-        rows.add_row([touched.table.clone()].into_iter().chain(numbers));
-    }
-    Ok(print(rows)?)
-}
-
 /// Where the peer's database is, as a connection string without user and password.
 pub(crate) async fn database_place(address: &str) -> anyhow::Result<String> {
     let answer = operator(address)?.peers(bounded(PeersRequest {})).await;
@@ -218,31 +155,21 @@ pub(crate) async fn database_place(address: &str) -> anyhow::Result<String> {
     })?)
 }
 
-async fn transactions(address: &str, gid: &str) -> anyhow::Result<Vec<Transaction>> {
-    let answer = operator(address)?
-        .transactions(bounded(TransactionsRequest {
-            gid: gid.to_owned(),
-        }))
-        .await;
-    Ok(answer
-        .map_err(|status| unanswered(address, &status))?
-        .into_inner()
-        .transactions)
-}
-
-fn operator(address: &str) -> Result<OperatorClient<Channel>, Failure> {
+/// A client of the peer's operator service.
+pub(crate) fn operator(address: &str) -> Result<OperatorClient<Channel>, Failure> {
     let channel = connect_channel(address).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(OperatorClient::new(channel))
 }
 
-fn bounded<T>(message: T) -> Request<T> {
+/// A request that waits no longer than a peer may take.
+pub(crate) fn bounded<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(ANSWER_MAX);
     request
 }
 
 /// A peer that said no is another matter than one that said nothing.
-fn unanswered(address: &str, status: &Status) -> Failure {
+pub(crate) fn unanswered(address: &str, status: &Status) -> Failure {
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
             Failure::new(
@@ -272,10 +199,6 @@ fn cause(status: &Status) -> String {
     text
 }
 
-fn rows_touched(table: &TouchedTable) -> u64 {
-    table.inserted + table.updated + table.deleted
-}
-
 fn peer_json(peer: &PeerState) -> Value {
     json!({
         "name": peer.name, "type": peer.r#type, "address": peer.address, "incarnation": peer.incarnation,
@@ -284,22 +207,8 @@ fn peer_json(peer: &PeerState) -> Value {
     })
 }
 
-fn transaction_json(transaction: &Transaction) -> Value {
-    let tables = transaction.tables.iter().map(|touched| {
-        json!({
-            "table": touched.table, "inserted": touched.inserted, "updated": touched.updated,
-            "deleted": touched.deleted,
-        })
-    });
-    json!({
-        "gid": transaction.gid, "origin": transaction.origin, "parent": transaction.parent,
-        "participants": transaction.participants, "state": transaction.state, "age_ms": transaction.age_ms,
-        "tables": tables.collect::<Vec<_>>(),
-    })
-}
-
 /// A duration for people: two significant units are enough.
-fn duration_text(ms: u64) -> String {
+pub(crate) fn duration_text(ms: u64) -> String {
     let seconds = ms / 1_000;
     match ms {
         0..1_000 => format!("{ms} ms"),

@@ -3,10 +3,12 @@
 mod arguments;
 mod change;
 mod demo;
+mod doctor;
 mod failure;
 mod inspect;
 mod installation;
 mod output;
+mod transaction;
 mod value;
 
 use std::ffi::OsString;
@@ -19,7 +21,7 @@ use arguments::{Arguments, Command};
 use failure::Failure;
 use output::Output;
 
-/// 0: done. 1: refused or failed. 2: the command line is wrong (as clap does it, too).
+/// 0: done. 1: refused or failed. 2: the command line is wrong (as clap does it, too). `doctor` ends otherwise.
 fn main() -> ExitCode {
     let arguments = Arguments::parse_from(without_separator(std::env::args_os().collect()));
     let output = arguments.output;
@@ -78,12 +80,14 @@ async fn run_async(
         Command::Peers => inspect::peers(&address(peer)?, output).await?,
         Command::Groups => inspect::groups(&address(peer)?, output).await?,
         Command::Tables => inspect::tables(&address(peer)?, output).await?,
-        Command::Tx(arguments::Tx::List) => {
-            inspect::list_transactions(&address(peer)?, output).await?
-        }
+        Command::Tx(arguments::Tx::List) => transaction::list(&address(peer)?, output).await?,
         Command::Tx(arguments::Tx::Show { gid }) => {
-            inspect::show_transaction(&address(peer)?, &gid, output).await?
+            transaction::show(&address(peer)?, &gid, output).await?
         }
+        Command::Tx(arguments::Tx::Resolve(arguments)) => {
+            transaction::resolve(&address(peer)?, arguments, output).await?
+        }
+        Command::Doctor { all } => return doctor::doctor(address(peer), all, output).await,
         Command::Install(arguments) => installation::install(arguments).await?,
         Command::Completions { .. } | Command::Man { .. } => {
             unreachable!("handled without a runtime")

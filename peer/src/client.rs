@@ -5,6 +5,7 @@ use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
+use dejima_core::examine::Health;
 use dejima_core::group::Fact;
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{Membership, Message, RequestId, Tally};
@@ -15,6 +16,9 @@ use dejima_proto::v1::propagate_update_client::PropagateUpdateClient;
 use futures::future::BoxFuture;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::wire::{self, Invalid, Parts};
 use crate::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
@@ -23,6 +27,8 @@ use crate::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// An Exchange, a Terminate, an Inquire: the callee answers from memory or after one short statement.
 const SHORT_CALL_MAX: Duration = Duration::from_secs(3);
+/// What a peer may take to say whether it serves.
+const HEALTH_MAX: Duration = Duration::from_secs(2);
 /// A connection with calls under way is asked after this silence whether it still is one.
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(2);
 /// And is given up if it does not say so.
@@ -159,6 +165,22 @@ impl Client {
             .connect_lazy();
         self.channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
+    }
+}
+
+/// Asks a peer, over a connection of its own, whether it serves now.
+pub async fn health(address: String) -> Health {
+    let asked = async {
+        let endpoint = Endpoint::from_shared(address.clone()).map_err(|e| e.to_string())?;
+        let channel = endpoint.connect_timeout(CONNECT_MAX).connect_lazy();
+        let mut client = HealthClient::new(channel);
+        let request = HealthCheckRequest::default();
+        within(HEALTH_MAX, &address, client.check(request)).await
+    };
+    match asked.await {
+        Ok(said) if said.status() == ServingStatus::Serving => Health::Serving,
+        Ok(_) => Health::NotServing,
+        Err(why) => Health::Silent(why),
     }
 }
 

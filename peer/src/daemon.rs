@@ -18,7 +18,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::event::Event;
 use crate::event_loop::EventLoop;
-use crate::operator::Known;
+use crate::operator::{Known, OperatorService};
 use crate::server::{self, Entrance, Health, NotListening, PublicAddress, TakenLocalAddress};
 use crate::store::Store;
 
@@ -170,7 +170,8 @@ impl Serving {
         };
         let (transactions, groups) = machines(config, incarnation, &schemas, facts);
         let client = Client::new(config.name.clone(), config.limits.transaction_ms_max);
-        let (event_loop, events, is_ready) = EventLoop::new(transactions, groups, client, store);
+        let (event_loop, events, is_ready) =
+            EventLoop::new(transactions, groups, client, Arc::clone(&store));
         let captures = Captures::new(config.limits.delta_bytes_max, UPLOAD_IDLE_MAX);
         let entrance = Entrance::new(
             config.name.clone(),
@@ -181,7 +182,8 @@ impl Serving {
         );
         let health = Health::default();
         let for_peers = server::for_peers(&entrance, &health)?;
-        let for_local = server::for_local(&entrance, Arc::new(known), &health)?;
+        let operator = OperatorService::new(known, store, events.clone());
+        let for_local = server::for_local(&entrance, operator, &health)?;
         let not_listening = |why| Error::Listen {
             peer: config.name.clone(),
             why,

@@ -13,7 +13,7 @@ use dejima_core::transaction::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::client::Client;
 use crate::event::{Event, Events, Undelivered};
@@ -252,6 +252,7 @@ impl EventLoop {
                 self.handle(transaction::Input::Members { tables });
             }
             group::Output::Save(facts) => self.save(facts),
+            group::Output::CountBeyond(overtaken) => self.count_beyond(overtaken),
             group::Output::Complain(complaint) => warn!("{complaint}"),
         }
     }
@@ -333,6 +334,26 @@ impl EventLoop {
                 warn!(
                     why,
                     "the members of the groups could not be saved; the next start will ask the seeds again"
+                );
+            }
+        });
+    }
+
+    fn count_beyond(&self, overtaken: group::Overtaken) {
+        error!(
+            peer = %overtaken.by,
+            seen = overtaken.seen,
+            own = overtaken.own,
+            "the database is older than what this peer has seen: it was restored from a backup; see `dejima doctor`"
+        );
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            let retry = backon::ExponentialBuilder::default().with_max_times(SAVE_ATTEMPTS);
+            let count = || store.count_beyond(overtaken.clone());
+            if let Err(why) = backon::Retryable::retry(count, retry).await {
+                warn!(
+                    why,
+                    "that the database was restored could not be noted; the next start will find it again"
                 );
             }
         });

@@ -215,7 +215,7 @@ impl Database {
     }
 
     /// Both names and the gid are checked when they are made: no quote can be in them.
-    fn prepared_name(&self, parent: &PeerName, gid: &Gid) -> String {
+    pub(super) fn prepared_name(&self, parent: &PeerName, gid: &Gid) -> String {
         format!("dejima:{}:{parent}:{gid}", self.peer())
     }
 

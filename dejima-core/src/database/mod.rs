@@ -6,8 +6,10 @@
 mod catalogue;
 mod declare;
 mod error;
+mod examine;
 mod execute;
 mod install;
+mod look;
 mod outcome;
 mod refuse;
 mod resolve;
@@ -23,16 +25,18 @@ use tokio::sync::Mutex;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Config, NoTls};
 
-use crate::group::Fact;
+use crate::group::{Fact, Overtaken};
 use crate::name::{Gid, PeerName};
 
 pub use declare::DeclaredTable;
 pub use error::Error;
+pub use examine::{Examinee, Trace};
 pub use install::{Installation, install, install_sql};
+pub use look::{Lock, MarkedRow, MarkedRows, Sight};
 use session::Session;
 
 /// The version of what sql/ installs; a database of another version is refused until it is installed again.
-pub const VERSION: i32 = 2;
+pub const VERSION: i32 = 3;
 
 /// Sessions for what must never wait behind open transactions: finishing others is what makes them end.
 const CONTROL_SESSIONS: usize = 4;
@@ -116,6 +120,19 @@ impl Database {
             .await
             .map_err(|e| self.failed("counting the start", &e))?;
         Ok(row.get::<_, i64>(0).unsigned_abs())
+    }
+
+    /// Counts on from an incarnation that others have seen, durably, and notes for the operator who has.
+    pub async fn count_beyond(&self, overtaken: &Overtaken) -> Result<(), Error> {
+        let client = self.client().await?;
+        let note = serde_json::to_string(overtaken).expect("a name and numbers are plain data");
+        let next = i64::try_from(overtaken.seen + 1).unwrap_or(i64::MAX);
+        let sql = "UPDATE dejima.peer SET incarnation = greatest(incarnation, $1), \
+                   overtaken_by = coalesce(overtaken_by, $2::text::jsonb)";
+        let counted = client.execute(sql, &[&next, &note]).await;
+        counted
+            .map(drop)
+            .map_err(|e| self.failed("counting beyond what others have seen", &e))
     }
 
     /// What was known of other peers when it was last saved. A fact of another version is forgotten, not an error:

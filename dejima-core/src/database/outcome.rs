@@ -152,7 +152,7 @@ pub(super) fn gid_and_peers(row: &Row) -> Option<(Gid, Vec<PeerName>)> {
 }
 
 /// Reads `dejima:<self>:<parent>:<gid>`.
-fn gid_and_parent(name: &str, former: &str) -> Option<(Gid, PeerName)> {
+pub(super) fn gid_and_parent(name: &str, former: &str) -> Option<(Gid, PeerName)> {
     let read = name.strip_prefix(former).and_then(|rest| {
         let (parent, gid) = rest.split_once(':')?;
         Some((Gid::new(gid).ok()?, PeerName::new(parent).ok()?))

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Fact;
 use crate::delta::Schema;
 use crate::name::{PeerName, TableName};
@@ -113,8 +115,22 @@ pub enum Output {
     Members(BTreeMap<TableName, Membership>),
     /// Keep these facts for the next start; they replace those of the same peer and Dejima table.
     Save(Vec<Fact>),
+    /// This peer's database was put back to an earlier state: keep it for the operator, and count the starts on from
+    /// the incarnation that others have seen, plus one; this peer has taken that one for its own.
+    CountBeyond(Overtaken),
     /// Tell the operator, in words.
     Complain(String),
+}
+
+/// Another peer has seen a later start of this peer than its database had counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overtaken {
+    /// The other peer.
+    pub by: PeerName,
+    /// The incarnation that it has seen.
+    pub seen: u64,
+    /// The incarnation that this peer's database had counted.
+    pub own: u64,
 }
 
 /// Whether a peer can be reached, as far as is known.

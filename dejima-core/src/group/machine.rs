@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::contact::Contact;
 use super::{
-    CallId, Fact, Facts, GroupState, Identity, Input, Joined, Limits, MemberState, Output, Reach,
-    Share, difference,
+    CallId, Fact, Facts, GroupState, Identity, Input, Joined, Limits, MemberState, Output,
+    Overtaken, Reach, Share, difference,
 };
 use crate::name::{PeerName, TableName};
 use crate::transaction::{Membership, Millis};
@@ -427,17 +427,34 @@ impl Machine {
         true
     }
 
-    /// A fact about this peer is known better here, unless another peer uses the same name.
+    /// A fact about this peer is known better here, unless its database was put back to an earlier state, or another
+    /// peer uses the same name.
     fn compare_with_own(&mut self, from: &PeerName, fact: &Fact) {
-        let is_old = fact.incarnation < self.me.incarnation;
-        let is_own = fact.incarnation == self.me.incarnation && fact.address == self.me.address;
-        if !is_old && !is_own {
-            let complaint = format!(
-                "peer \"{from}\" knows a peer \"{}\" at {}, which is not this one: two peers use one name, or this \
-                 peer's database was put back to an earlier state",
-                fact.peer, fact.address
-            );
-            self.complain(complaint);
+        let is_own = self.facts.of(&fact.table, &self.me.peer) == Some(fact);
+        if is_own || fact.incarnation < self.me.incarnation {
+            return;
+        }
+        if fact.address == self.me.address {
+            return self.count_beyond(from, fact.incarnation);
+        }
+        let complaint = format!(
+            "peer \"{from}\" knows a peer \"{}\" at {}, which is not this one: two peers use one name, or this \
+             peer has moved and its database was put back to an earlier state",
+            fact.peer, fact.address
+        );
+        self.complain(complaint);
+    }
+
+    /// Takes an incarnation that nobody has seen, so that what this peer says of itself counts again.
+    fn count_beyond(&mut self, by: &PeerName, seen: u64) {
+        self.outputs.push_back(Output::CountBeyond(Overtaken {
+            by: by.clone(),
+            seen,
+            own: self.me.incarnation,
+        }));
+        self.me.incarnation = seen + 1;
+        for share in self.shares.values() {
+            self.facts.learn(own_fact(&self.me, share));
         }
     }
 
@@ -603,14 +620,18 @@ impl Machine {
         self.shares.values().flat_map(others).collect()
     }
 
-    /// The facts that may concern a peer: those about Dejima tables that it shares, without what it just said.
+    /// The facts that may concern a peer: those about Dejima tables that it shares, without what it just said. Of
+    /// itself it is told what does not lie behind what it said: then its database was put back.
     fn concerning_peer(&self, peer: &PeerName, said: &[Fact]) -> Vec<Fact> {
+        let own = said.iter().filter(|fact| fact.peer == *peer);
+        let own = own.map(|fact| fact.incarnation).max();
+        let is_ahead = |fact: &Fact| own.is_some_and(|own| own <= fact.incarnation);
         let shared = self
             .facts
             .iter()
             .filter(|fact| self.facts.of(&fact.table, peer).is_some());
         shared
-            .filter(|fact| fact.peer != *peer && !said.contains(fact))
+            .filter(|fact| (fact.peer != *peer || is_ahead(fact)) && !said.contains(fact))
             .cloned()
             .collect()
     }

@@ -16,6 +16,6 @@ mod tests;
 pub use difference::difference;
 pub use fact::{Fact, Facts, Joined};
 pub use interface::{
-    CallId, GroupState, Identity, Input, Limits, MemberState, Output, Reach, Share,
+    CallId, GroupState, Identity, Input, Limits, MemberState, Output, Overtaken, Reach, Share,
 };
 pub use machine::Machine;

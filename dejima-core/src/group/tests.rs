@@ -100,6 +100,7 @@ struct Network {
     up: BTreeMap<String, Machine>,
     saved: BTreeMap<String, Facts>,
     complaints: Vec<String>,
+    overtaken: Vec<Overtaken>,
     /// The caller of each call.
     calls: Vec<String>,
     under_way: VecDeque<(String, Input)>,
@@ -179,6 +180,7 @@ impl Network {
                     let saved = self.saved.entry(name.to_string()).or_default();
                     *saved = std::mem::take(saved).join(facts.into_iter().collect());
                 }
+                Output::CountBeyond(overtaken) => self.overtaken.push(overtaken),
                 Output::Complain(said) => self.complaints.push(format!("{name}: {said}")),
                 Output::Members(_) => {}
             }
@@ -665,4 +667,65 @@ fn transactions_show_who_is_reachable() {
         },
     );
     assert_eq!(machine.peers()[1].reach, Reach::Unreachable);
+}
+
+#[test]
+fn a_peer_whose_database_was_put_back_counts_beyond_what_others_have_seen() {
+    let mut network = Network::default();
+    for (name, incarnation) in [("bank", 1), ("gov", 1), ("ins", 5)] {
+        let address = format!("http://{name}");
+        network.boot(name, &address, incarnation, star(name));
+    }
+    network.pass(500);
+    assert_eq!(network.overtaken, []);
+    network.boot("ins", "http://ins", 3, star("ins"));
+    network.pass(2_000);
+    let [
+        Overtaken {
+            seen: 5, own: 3, ..
+        },
+    ] = network.overtaken.as_slice()
+    else {
+        panic!("{:?}", network.overtaken);
+    };
+    for address in ["http://bank", "http://gov", "http://ins"] {
+        let peers = network.at(address).peers();
+        let found = peers
+            .iter()
+            .find(|state| state.identity.peer == peer("ins"));
+        assert_eq!(
+            found.map(|state| state.identity.incarnation),
+            Some(6),
+            "at {address}"
+        );
+    }
+    // The next start counts on from there: nothing is wrong any more that detection could see.
+    network.boot("ins", "http://ins", 7, star("ins"));
+    network.pass(500);
+    assert_eq!(network.overtaken.len(), 1);
+}
+
+#[test]
+fn only_what_this_life_has_not_said_shows_an_earlier_database() {
+    let said_of_me = |incarnation, of| Input::Answered {
+        address: "http://bank".into(),
+        from: peer("bank"),
+        facts: vec![fact("bank", 1, "A"), fact("ins", incarnation, of)],
+    };
+    let overtaken = |input| {
+        let identity = identity("ins", "http://ins", 4);
+        let mut machine =
+            Machine::new(identity, vec![share("A", &["http://bank"])], vec![], LIMITS);
+        machine.handle(0, Input::Tick);
+        outputs(&mut machine);
+        let outputs = handled(&mut machine, 1, input);
+        outputs.into_iter().find_map(|output| match output {
+            Output::CountBeyond(Overtaken { by, seen, own }) => Some((by, seen, own)),
+            _ => None,
+        })
+    };
+    assert_eq!(overtaken(said_of_me(3, "A")), None, "an earlier life");
+    assert_eq!(overtaken(said_of_me(4, "A")), None, "its own words");
+    assert_eq!(overtaken(said_of_me(4, "B")), Some((peer("bank"), 4, 4)));
+    assert_eq!(overtaken(said_of_me(9, "A")), Some((peer("bank"), 9, 4)));
 }

@@ -27,7 +27,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::capture::Captures;
 use crate::event::{Event, Events};
-use crate::operator::{self, OperatorService};
+use crate::operator::OperatorService;
 use crate::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 
 pub use listen::{LocalIncoming, NotListening, PublicAddress, TakenLocalAddress};
@@ -125,12 +125,12 @@ pub fn for_peers(
 /// The services for the helper and the operator.
 pub fn for_local(
     entrance: &Entrance,
-    known: Arc<operator::Known>,
+    operator: OperatorService,
     health: &Health,
 ) -> Result<Router, tonic_reflection::server::Error> {
     let callback =
         CallbackServer::new(entrance.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let operator = OperatorServer::new(OperatorService::new(known, entrance.events.clone()));
+    let operator = OperatorServer::new(operator);
     let names = [service_name(&callback), service_name(&operator)];
     Ok(builder()
         .add_service(health.service())

@@ -1,5 +1,8 @@
 //! A world of bank, government and insurance, and short words for what tests do to it.
 
+use std::time::{Duration, Instant};
+
+use dejima_proto::v1::{ExamineRequest, Finding, FindingState};
 use dejima_testbed::{Counts, Layout, World, WorldOptions, worked_example};
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
@@ -10,6 +13,10 @@ pub(crate) const TABLES: [(&str, &str); 3] = [
     ("government", "government_users"),
     ("insurance", "insurance_users"),
 ];
+
+/// How long something may take until an examination finds it, and how often it is asked.
+const FOUND_MAX: Duration = Duration::from_secs(20);
+const FOUND_POLL: Duration = Duration::from_millis(50);
 
 /// A world of one's own, for tests that stop peers.
 pub(crate) async fn own_world() -> World {
@@ -25,6 +32,51 @@ pub(crate) async fn world_with(options: WorldOptions) -> World {
     World::start(worked_example(Counts::default()), options)
         .await
         .expect("the world starts")
+}
+
+/// Each with a cluster of its own, for tests that stop databases, too.
+pub(crate) async fn world_of_clusters() -> World {
+    let options = WorldOptions {
+        durable: true,
+        ..WorldOptions::default()
+    };
+    World::start(worked_example(Counts::default()), options)
+        .await
+        .expect("the world starts")
+}
+
+/// Starts an organisation's peer, again if it runs, and waits until it serves.
+pub(crate) async fn restart(world: &mut World, peer: &str) {
+    let process = &mut world.member_mut(peer).process;
+    assert!(process.stop().await, "it stops in peace");
+    process.start().expect("it starts");
+    process.wait_until_ready().await.expect("it is ready");
+}
+
+/// What an examination of a peer finds not to be well.
+pub(crate) async fn faults(world: &World, peer: &str) -> Vec<Finding> {
+    let answer = world.operator(peer).examine(ExamineRequest {}).await;
+    let findings = answer.expect("it answers").into_inner().findings;
+    let is_fault = |finding: &Finding| finding.state() != FindingState::Ok;
+    findings.into_iter().filter(is_fault).collect()
+}
+
+/// Examines a peer until what is not well satisfies the condition: nothing says when a peer has heard of others.
+pub(crate) async fn faults_until(
+    world: &World,
+    peer: &str,
+    what: &str,
+    satisfies: impl Fn(&[Finding]) -> bool,
+) -> Vec<Finding> {
+    let until = Instant::now() + FOUND_MAX;
+    loop {
+        let found = faults(world, peer).await;
+        if satisfies(&found) {
+            return found;
+        }
+        assert!(Instant::now() < until, "{what} at {peer}: {found:#?}");
+        tokio::time::sleep(FOUND_POLL).await;
+    }
 }
 
 /// The world that all other tests share; each uses persons of its own.

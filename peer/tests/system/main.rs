@@ -2,6 +2,7 @@
 
 mod away;
 mod contention;
+mod doctor;
 mod fixture;
 mod gate;
 mod hung_client;
@@ -9,6 +10,7 @@ mod large;
 mod partition;
 mod privacy;
 mod refusals;
+mod resolve;
 mod start;
 mod statements;
 mod transactions;

@@ -1,17 +1,23 @@
-//! The service for the operator: what the machines hold, read inside the event loop.
+//! The service for the operator: what the machines hold, read inside the event loop, and what the database shows.
+
+mod examine;
+mod show;
+mod words;
 
 use std::sync::Arc;
 
 use dejima_core::database::DeclaredTable;
-use dejima_core::group::{self, GroupState, MemberState, Reach};
-use dejima_core::transaction::{self, Millis, Summary};
+use dejima_core::group;
+use dejima_core::transaction::{self, Millis};
 use dejima_proto::v1;
 use dejima_proto::v1::operator_server::Operator;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use crate::event::{Event, Events};
+use crate::store::Store;
 use crate::wire;
+use words::{group_to_wire, peer_to_wire, resolved_to_wire, table_to_wire, transaction_to_wire};
 
 /// What does not change while a peer runs.
 #[derive(Debug, Default)]
@@ -26,16 +32,21 @@ pub struct Known {
 
 /// Answers the operator.
 pub struct OperatorService {
-    known: Arc<Known>,
+    known: Known,
+    store: Arc<dyn Store>,
     events: Events,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl OperatorService {
-    /// Looks at the machines by events.
-    pub fn new(known: Arc<Known>, events: Events) -> Self {
-        Self { known, events }
+    /// Looks at the machines by events, and at the database itself.
+    pub fn new(known: Known, store: Arc<dyn Store>, events: Events) -> Self {
+        Self {
+            known,
+            store,
+            events,
+        }
     }
 
     async fn look<T: Send + 'static>(
@@ -107,6 +118,42 @@ impl Operator for OperatorService {
         Ok(Response::new(v1::TransactionsResponse { transactions }))
     }
 
+    async fn show_transaction(
+        &self,
+        request: Request<v1::ShowTransactionRequest>,
+    ) -> Answer<v1::ShowTransactionResponse> {
+        let gid = wire::gid(&request.into_inner().gid)?;
+        Ok(Response::new(self.show(gid).await?))
+    }
+
+    async fn resolve(&self, request: Request<v1::ResolveRequest>) -> Answer<v1::ResolveResponse> {
+        let v1::ResolveRequest {
+            gid,
+            decision,
+            is_forced,
+        } = request.into_inner();
+        let decision = wire::decision_from_wire(decision)?
+            .ok_or_else(|| Status::from(wire::Invalid::Missing("the decision")))?;
+        let (answer, answered) = oneshot::channel();
+        self.events
+            .send(Event::Resolve {
+                gid: wire::gid(&gid)?,
+                decision,
+                is_forced,
+                answer,
+            })
+            .map_err(|_| stopped())?;
+        let answer = answered.await.map_err(|_| stopped())?;
+        Ok(Response::new(resolved_to_wire(answer)))
+    }
+
+    async fn examine(&self, _: Request<v1::ExamineRequest>) -> Answer<v1::ExamineResponse> {
+        let findings = self.findings().await?;
+        Ok(Response::new(v1::ExamineResponse {
+            findings: findings.into_iter().map(words::finding_to_wire).collect(),
+        }))
+    }
+
     async fn await_quiet(
         &self,
         _: Request<v1::AwaitQuietRequest>,
@@ -117,80 +164,5 @@ impl Operator for OperatorService {
             .map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?;
         Ok(Response::new(v1::AwaitQuietResponse {}))
-    }
-}
-
-fn peer_to_wire(now: Millis, peer: MemberState) -> v1::PeerState {
-    let state = match peer.reach {
-        Reach::Own => "self",
-        Reach::Reachable => "reachable",
-        Reach::Unreachable => "unreachable",
-        Reach::Unknown => "unknown",
-    };
-    v1::PeerState {
-        name: peer.identity.peer.into(),
-        r#type: String::new(),
-        address: peer.identity.address,
-        incarnation: peer.identity.incarnation,
-        state: state.into(),
-        last_answer_ms_ago: peer.last_answer.map(|then| now.saturating_sub(then)),
-        error: peer.error.unwrap_or_default(),
-        database: String::new(),
-    }
-}
-
-fn group_to_wire(group: GroupState) -> v1::Group {
-    v1::Group {
-        complete: group.is_complete(),
-        table: group.table.into(),
-        members: group.members.into_iter().map(String::from).collect(),
-        columns: group.columns,
-        missing: group.missing,
-    }
-}
-
-fn table_to_wire(table: &DeclaredTable) -> v1::DejimaTable {
-    let columns = table
-        .schema
-        .columns
-        .iter()
-        .zip(&table.base_columns)
-        .map(|(column, base)| v1::MappedColumn {
-            name: column.name.clone(),
-            r#type: column.type_name.clone(),
-            base_column: base.clone(),
-        });
-    v1::DejimaTable {
-        name: table.name.to_string(),
-        base_table: table.base_table.clone(),
-        columns: columns.collect(),
-        key: table
-            .schema
-            .key
-            .iter()
-            .map(|&column| table.schema.column_name(column).to_owned())
-            .collect(),
-        condition: table.condition.clone().unwrap_or_default(),
-    }
-}
-
-fn transaction_to_wire(now: Millis, summary: Summary) -> v1::Transaction {
-    let touched = summary
-        .touched
-        .into_iter()
-        .map(|(table, rows)| v1::TouchedTable {
-            table: table.into(),
-            inserted: rows.inserted,
-            updated: rows.updated,
-            deleted: rows.deleted,
-        });
-    v1::Transaction {
-        origin: summary.gid.origin().into(),
-        gid: summary.gid.into(),
-        parent: summary.parent.map(String::from).unwrap_or_default(),
-        participants: summary.participants.into_iter().map(String::from).collect(),
-        state: summary.state.to_owned(),
-        age_ms: now.saturating_sub(summary.since),
-        tables: touched.collect(),
     }
 }

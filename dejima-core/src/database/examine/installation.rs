@@ -1,0 +1,172 @@
+//! What was installed and generated: that it is there, switched on, and fits the base tables.
+
+use deadpool_postgres::{Client, Transaction};
+use tokio_postgres::{Error, Row};
+
+use super::{DeclaredTable, Finding, or_ok, read_only};
+use crate::database::VERSION;
+use crate::strategy::identifier;
+
+pub(super) const CHECK: &str = "triggers";
+
+const HOOK: &str = "
+SELECT t.tgenabled::text FROM pg_class AS c
+LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = 'hook' AND t.tgfoid = to_regproc('dejima.hook')
+WHERE c.oid = 'dejima.transaction'::regclass";
+
+/// The four triggers of each base table; of those that are gone the state is NULL.
+const CAPTURE: &str = "
+SELECT b.name, 'dejima_capture_' || e.event, t.tgenabled::text
+FROM (SELECT DISTINCT name FROM unnest($1::text[]) AS name) AS b CROSS JOIN LATERAL parse_ident(b.name) AS p(part)
+JOIN pg_namespace AS n ON n.nspname = p.part[1]
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.part[2]
+CROSS JOIN unnest(ARRAY['insert', 'update', 'delete', 'truncate']) AS e(event)
+LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = 'dejima_capture_' || e.event
+  AND t.tgfoid = to_regproc(format('dejima.capture_%s_%s', c.oid, e.event))
+ORDER BY 1, 2";
+
+/// What must be there for each generated part. The names are those that strategy/ gives.
+const GENERATED: &str = "
+SELECT g.part FROM dejima.generated AS g
+WHERE CASE
+  WHEN g.part = 'dispatcher' THEN to_regprocedure('dejima.put(jsonb)') IS NULL
+  WHEN g.part LIKE 'put %' THEN EXISTS (SELECT FROM regexp_matches(g.removing, 'dejima\\.[^(, ]+', 'g') AS f
+    WHERE to_regprocedure(f[1] || '(jsonb)') IS NULL)
+  WHEN g.part LIKE 'view %' THEN to_regclass(substring(g.removing FROM '^DROP VIEW IF EXISTS (.*)$')) IS NULL
+  ELSE false END
+UNION ALL SELECT 'view of ' || name FROM unnest($1::text[]) AS name
+WHERE to_regclass(format('dejima_tables.%I', name)) IS NULL
+ORDER BY 1";
+
+const COLUMN: &str = "
+SELECT format_type(a.atttypid, -1) FROM parse_ident($1) AS p(part)
+JOIN pg_namespace AS n ON n.nspname = p.part[1]
+JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.part[2]
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = $2 AND NOT a.attisdropped";
+
+pub(super) async fn examine(
+    client: &mut Client,
+    tables: &[DeclaredTable],
+) -> Result<Vec<Finding>, Error> {
+    let transaction = read_only(client).await?;
+    let bases: Vec<_> = tables
+        .iter()
+        .map(|table| table.base_table.as_str())
+        .collect();
+    let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
+    let hook = transaction.query(HOOK, &[]).await?;
+    let capture = transaction.query(CAPTURE, &[&bases]).await?;
+    let faults = hook
+        .iter()
+        .filter_map(hook_fault)
+        .chain(capture.iter().filter_map(capture_fault));
+    let what = format!(
+        "the hook and {} capture triggers are there and enabled",
+        capture.len()
+    );
+    let mut findings = or_ok(CHECK, faults.collect(), what);
+    let gone = transaction.query(GENERATED, &[&names]).await?;
+    let faults = gone.iter().map(generated_fault).collect();
+    findings.extend(or_ok("generated", faults, "views and functions are there"));
+    let faults = column_faults(&transaction, tables).await?;
+    findings.extend(or_ok(
+        "columns",
+        faults,
+        "the base tables are as they were declared",
+    ));
+    findings.extend(version(&transaction).await?);
+    Ok(findings)
+}
+
+fn is_enabled(state: Option<&str>) -> bool {
+    matches!(state, Some("O" | "A"))
+}
+
+fn hook_fault(row: &Row) -> Option<Finding> {
+    let state: Option<&str> = row.get(0);
+    let (what, cure) = match state {
+        state if is_enabled(state) => return None,
+        None => ("is gone", "dejima install; then compare the copies"),
+        Some(_) => (
+            "is disabled",
+            "ALTER TABLE dejima.transaction ENABLE TRIGGER hook; then compare the copies",
+        ),
+    };
+    let what =
+        format!("trigger hook of dejima.transaction {what}: changes of clients reach nobody");
+    Some(Finding::critical(CHECK, what, cure))
+}
+
+fn capture_fault(row: &Row) -> Option<Finding> {
+    let (table, trigger, state): (&str, &str, Option<&str>) = (row.get(0), row.get(1), row.get(2));
+    let (what, cure) = match state {
+        state if is_enabled(state) => return None,
+        None => (
+            "is gone",
+            "restart the peer, which makes it again; then compare the copies".to_owned(),
+        ),
+        Some(_) => (
+            "is disabled",
+            format!("ALTER TABLE {table} ENABLE TRIGGER {trigger}; then compare the copies"),
+        ),
+    };
+    let what = format!("trigger {trigger} of {table} {what}: such changes reach nobody");
+    Some(Finding::critical(CHECK, what, cure))
+}
+
+fn generated_fault(row: &Row) -> Finding {
+    let part: &str = row.get(0);
+    // The peer compares texts and does not look whether a function is still there.
+    let cure = "DELETE FROM dejima.generated WHERE part NOT LIKE 'capture %'; then restart the peer, which makes them again";
+    Finding::critical("generated", format!("{part} is gone: puts fail"), cure)
+}
+
+async fn column_faults(
+    transaction: &Transaction<'_>,
+    tables: &[DeclaredTable],
+) -> Result<Vec<Finding>, Error> {
+    let mut faults = vec![];
+    let statement = transaction.prepare_cached(COLUMN).await?;
+    for table in tables {
+        for (column, base) in table.schema.columns.iter().zip(&table.base_columns) {
+            let row = transaction
+                .query_opt(&statement, &[&table.base_table, base])
+                .await?;
+            let now: Option<&str> = row.as_ref().map(|row| row.get(0));
+            if now == Some(&column.type_name) {
+                continue;
+            }
+            let (place, base) = (&table.base_table, identifier(base));
+            let what = match now {
+                None => format!(
+                    "column {base} of {place} is gone; Dejima table \"{}\" shows it",
+                    table.name
+                ),
+                Some(now) => format!(
+                    "column {base} of {place} has type {now}, and Dejima table \"{}\" was declared with {}",
+                    table.name, column.type_name
+                ),
+            };
+            let cure = "change it back, or declare the Dejima table anew at all its members and restart their peers";
+            faults.push(Finding::critical("columns", what, cure));
+        }
+    }
+    Ok(faults)
+}
+
+async fn version(transaction: &Transaction<'_>) -> Result<Vec<Finding>, Error> {
+    let row = transaction
+        .query_one("SELECT version FROM dejima.peer", &[])
+        .await?;
+    let version: i32 = row.get(0);
+    Ok(vec![if version == VERSION {
+        Finding::ok("version", format!("schema dejima has version {version}"))
+    } else {
+        let what = format!("schema dejima has version {version}, and this peer needs {VERSION}");
+        Finding::critical(
+            "version",
+            what,
+            "dejima install, with the command of the peer's own version",
+        )
+    }])
+}

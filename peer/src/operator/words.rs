@@ -1,0 +1,135 @@
+//! What the machines hold, in the words of operator.proto.
+
+use dejima_core::database::DeclaredTable;
+use dejima_core::examine::{Finding, State};
+use dejima_core::group::{GroupState, MemberState, Reach};
+use dejima_core::transaction::{Millis, ResolveAnswer, Summary};
+use dejima_proto::v1;
+use dejima_proto::v1::resolve_response::Answer;
+
+use crate::wire;
+
+pub(super) fn peer_to_wire(now: Millis, peer: MemberState) -> v1::PeerState {
+    let state = match peer.reach {
+        Reach::Own => "self",
+        Reach::Reachable => "reachable",
+        Reach::Unreachable => "unreachable",
+        Reach::Unknown => "unknown",
+    };
+    v1::PeerState {
+        name: peer.identity.peer.into(),
+        r#type: String::new(),
+        address: peer.identity.address,
+        incarnation: peer.identity.incarnation,
+        state: state.into(),
+        last_answer_ms_ago: peer.last_answer.map(|then| now.saturating_sub(then)),
+        error: peer.error.unwrap_or_default(),
+        database: String::new(),
+    }
+}
+
+pub(super) fn group_to_wire(group: GroupState) -> v1::Group {
+    v1::Group {
+        complete: group.is_complete(),
+        table: group.table.into(),
+        members: group.members.into_iter().map(String::from).collect(),
+        columns: group.columns,
+        missing: group.missing,
+    }
+}
+
+pub(super) fn table_to_wire(table: &DeclaredTable) -> v1::DejimaTable {
+    let columns = table
+        .schema
+        .columns
+        .iter()
+        .zip(&table.base_columns)
+        .map(|(column, base)| v1::MappedColumn {
+            name: column.name.clone(),
+            r#type: column.type_name.clone(),
+            base_column: base.clone(),
+        });
+    v1::DejimaTable {
+        name: table.name.to_string(),
+        base_table: table.base_table.clone(),
+        columns: columns.collect(),
+        key: table
+            .schema
+            .key
+            .iter()
+            .map(|&column| table.schema.column_name(column).to_owned())
+            .collect(),
+        condition: table.condition.clone().unwrap_or_default(),
+    }
+}
+
+pub(super) fn transaction_to_wire(now: Millis, summary: Summary) -> v1::Transaction {
+    let touched = summary
+        .touched
+        .into_iter()
+        .map(|(table, rows)| v1::TouchedTable {
+            table: table.into(),
+            inserted: rows.inserted,
+            updated: rows.updated,
+            deleted: rows.deleted,
+        });
+    v1::Transaction {
+        origin: summary.gid.origin().into(),
+        gid: summary.gid.into(),
+        parent: summary.parent.map(String::from).unwrap_or_default(),
+        participants: summary.participants.into_iter().map(String::from).collect(),
+        state: summary.state.to_owned(),
+        age_ms: now.saturating_sub(summary.since),
+        tables: touched.collect(),
+        waiting_for: summary
+            .waiting_for
+            .into_iter()
+            .map(|waiting| v1::WaitingFor {
+                peer: waiting.peer.into(),
+                attempts: waiting.attempts,
+                why: waiting.why,
+            })
+            .collect(),
+        trouble: summary.trouble.map(|trouble| v1::Trouble {
+            attempts: trouble.attempts,
+            why: trouble.why,
+        }),
+    }
+}
+
+pub(super) fn resolved_to_wire(answer: ResolveAnswer) -> v1::ResolveResponse {
+    let answer = match answer {
+        ResolveAnswer::Done => Answer::Done(v1::ResolveDone {}),
+        ResolveAnswer::Decided { decision, by } => Answer::Decided(v1::ResolveDecided {
+            decision: wire::decision_to_wire(Some(decision)).into(),
+            by: by.into(),
+        }),
+        ResolveAnswer::Unknown { asked } => {
+            let asked = asked.into_iter().map(|(peer, finding)| v1::AskedPeer {
+                peer: peer.into(),
+                finding,
+            });
+            Answer::Unknown(v1::ResolveUnknown {
+                asked: asked.collect(),
+            })
+        }
+        ResolveAnswer::Refused { why } => Answer::Refused(v1::ResolveRefused { why: why.into() }),
+    };
+    v1::ResolveResponse {
+        answer: Some(answer),
+    }
+}
+
+pub(super) fn finding_to_wire(finding: Finding) -> v1::Finding {
+    let state = match finding.state {
+        State::Ok => v1::FindingState::Ok,
+        State::Warning => v1::FindingState::Warning,
+        State::Critical => v1::FindingState::Critical,
+    };
+    v1::Finding {
+        check: finding.check.into(),
+        state: state.into(),
+        what: finding.what,
+        cure: finding.cure,
+    }
+}
