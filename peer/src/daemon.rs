@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use crate::capture::Captures;
 use crate::client::Client;
 use crate::config::Config;
-use crate::event::Event;
+use crate::event::{Event, Events};
 use crate::event_loop::EventLoop;
 use crate::operator::{Known, OperatorService};
 use crate::server::{self, Entrance, Health, NotListening, PublicAddress, TakenLocalAddress};
@@ -30,6 +30,8 @@ const UPLOAD_IDLE_MAX: Duration = Duration::from_secs(60);
 /// Waits between two attempts to reach the database.
 const DATABASE_RETRY_MIN: Duration = Duration::from_millis(100);
 const DATABASE_RETRY_MAX: Duration = Duration::from_secs(5);
+/// How often a running peer counts on.
+const HOUR: Duration = Duration::from_secs(3_600);
 /// How long calls under way may take to get their answers out after the event loop has ended.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -138,7 +140,7 @@ async fn connect(config: &Config) -> Result<Database, database::Error> {
 
 /// A peer that serves.
 struct Serving {
-    events: crate::event::Events,
+    events: Events,
     event_loop: tokio::task::JoinHandle<()>,
     servers: Vec<tokio::task::JoinHandle<Result<(), tonic::transport::Error>>>,
     /// Ends the servers when it is dropped.
@@ -172,6 +174,7 @@ impl Serving {
         let client = Client::new(config.name.clone(), config.limits.transaction_ms_max);
         let (event_loop, events, is_ready) =
             EventLoop::new(transactions, groups, client, Arc::clone(&store));
+        tokio::spawn(count_hours(Arc::clone(&store), events.clone()));
         let captures = Captures::new(config.limits.delta_bytes_max, UPLOAD_IDLE_MAX);
         let entrance = Entrance::new(
             config.name.clone(),
@@ -245,6 +248,27 @@ fn resume_panic(ended: Result<(), tokio::task::JoinError>) {
 
 async fn dropped(mut end: watch::Receiver<()>) {
     while end.changed().await.is_ok() {}
+}
+
+/// Counts on every hour, and tells others: so they have seen more than a backup holds that is restored some day, also
+/// if the peer was not started since it was made.
+async fn count_hours(store: Arc<dyn Store>, events: Events) {
+    let mut hours = tokio::time::interval(HOUR);
+    // The first tick is at once, and the start is counted already.
+    hours.tick().await;
+    loop {
+        hours.tick().await;
+        let counted = match store.count().await {
+            Ok(incarnation) => group::Input::Counted { incarnation },
+            Err(why) => {
+                warn!(why, "the hour could not be counted in the database");
+                continue;
+            }
+        };
+        if events.send(Event::Group(counted)).is_err() {
+            return;
+        }
+    }
 }
 
 fn machines(

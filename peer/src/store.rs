@@ -17,6 +17,9 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps facts for the next start.
     fn save(&self, facts: Vec<Fact>) -> BoxFuture<'_, Result<(), String>>;
 
+    /// Counts on, durably, as at every start; returns what it has come to.
+    fn count(&self) -> BoxFuture<'_, Result<u64, String>>;
+
     /// Counts the starts on from what others have seen, and notes it for the operator.
     fn count_beyond(&self, overtaken: Overtaken) -> BoxFuture<'_, Result<(), String>>;
 
@@ -46,6 +49,13 @@ impl Store for Database {
             self.save_facts(&facts)
                 .await
                 .map_err(|error| error.to_string())
+        })
+    }
+
+    fn count(&self) -> BoxFuture<'_, Result<u64, String>> {
+        Box::pin(async move {
+            let counted = self.next_incarnation().await;
+            counted.map_err(|error| error.to_string())
         })
     }
 

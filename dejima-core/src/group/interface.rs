@@ -90,6 +90,11 @@ pub enum Input {
         /// Why it was not reached.
         error: Option<String>,
     },
+    /// The database has counted on, as it does at every start and every hour.
+    Counted {
+        /// What it has come to.
+        incarnation: u64,
+    },
     /// Time has passed.
     Tick,
 }

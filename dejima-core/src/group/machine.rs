@@ -92,6 +92,7 @@ impl Machine {
                 self.contacted(now, &peer, error);
                 return;
             }
+            Input::Counted { incarnation } => self.counted(incarnation),
             Input::Tick => {}
         }
         self.tell_members();
@@ -445,6 +446,19 @@ impl Machine {
         self.complain(complaint);
     }
 
+    /// Tells others the new count: a database that is put back to an earlier state counts again what they have seen.
+    fn counted(&mut self, incarnation: u64) {
+        if incarnation <= self.me.incarnation {
+            // It was put back under this very process.
+            return self.complain(format!(
+                "the database of this peer has counted {incarnation} starts and hours, and this peer {}: it was \
+                 replaced by another state",
+                self.me.incarnation
+            ));
+        }
+        self.take_incarnation(incarnation);
+    }
+
     /// Takes an incarnation that nobody has seen, so that what this peer says of itself counts again.
     fn count_beyond(&mut self, by: &PeerName, seen: u64) {
         self.outputs.push_back(Output::CountBeyond(Overtaken {
@@ -452,7 +466,11 @@ impl Machine {
             seen,
             own: self.me.incarnation,
         }));
-        self.me.incarnation = seen + 1;
+        self.take_incarnation(seen + 1);
+    }
+
+    fn take_incarnation(&mut self, incarnation: u64) {
+        self.me.incarnation = incarnation;
         for share in self.shares.values() {
             self.facts.learn(own_fact(&self.me, share));
         }

@@ -705,6 +705,32 @@ fn a_peer_whose_database_was_put_back_counts_beyond_what_others_have_seen() {
     assert_eq!(network.overtaken.len(), 1);
 }
 
+/// Yesterday's backup, restored: the peer was never started in between, but it has counted the hours.
+#[test]
+fn a_peer_whose_database_was_put_back_without_a_start_in_between_is_noticed_by_the_hours() {
+    let mut network = Network::default();
+    for name in ["bank", "gov", "ins"] {
+        network.boot(name, &format!("http://{name}"), 1, star(name));
+    }
+    network.pass(500);
+    for incarnation in 2..=24 {
+        let counted = Input::Counted { incarnation };
+        network.under_way.push_back(("http://ins".into(), counted));
+        network.pass(2_000);
+    }
+    let seen = |network: &Network, at: &str| {
+        let peers = network.at(at).peers();
+        let found = peers.iter().find(|s| s.identity.peer == peer("ins"));
+        found.map(|state| state.identity.incarnation)
+    };
+    assert_eq!(seen(&network, "http://bank"), Some(24));
+    assert_eq!(network.overtaken, []);
+    network.boot("ins", "http://ins", 2, star("ins"));
+    network.pass(2_000);
+    assert_eq!(network.overtaken.len(), 1);
+    assert_eq!(seen(&network, "http://bank"), Some(25));
+}
+
 #[test]
 fn only_what_this_life_has_not_said_shows_an_earlier_database() {
     let said_of_me = |incarnation, of| Input::Answered {
