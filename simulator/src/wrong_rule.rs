@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use dejima_core::delta::{Cell, Change, ColumnIndex, Delta};
-use dejima_core::transaction::{Decision, Message, Outcome};
+use dejima_core::name::PeerName;
+use dejima_core::transaction::{Answer, Decision, Message, Outcome};
 
 use crate::client::MARK;
 use crate::invariants;
@@ -32,6 +33,10 @@ pub enum WrongRule {
     OtherColumnIsTold,
     /// A refusal quotes a value.
     RefusalQuotes,
+    /// Whoever is asked and knows nothing says "aborted", although he is not the parent.
+    IgnoranceMeansAbort,
+    /// A participant that was restarted does not learn its children.
+    ChildrenAreLost,
     /// Decisions are not told, and nobody can ask.
     DecisionIsKept,
     /// A decision that nobody has acknowledged counts as acknowledged.
@@ -44,7 +49,7 @@ pub enum WrongRule {
 
 impl WrongRule {
     /// All of them, and the invariant that each breaks.
-    pub const ALL: [(WrongRule, &str); 14] = [
+    pub const ALL: [(WrongRule, &str); 16] = [
         (WrongRule::PreparedIsForgotten, invariants::ATOMIC),
         (WrongRule::PromiseIsBroken, invariants::ATOMIC),
         (WrongRule::HeldMeansAborted, invariants::ATOMIC),
@@ -55,6 +60,8 @@ impl WrongRule {
         (WrongRule::StrangerIsTold, invariants::NEED_TO_KNOW),
         (WrongRule::OtherColumnIsTold, invariants::NEED_TO_KNOW),
         (WrongRule::RefusalQuotes, invariants::NEED_TO_KNOW),
+        (WrongRule::IgnoranceMeansAbort, invariants::ATOMIC),
+        (WrongRule::ChildrenAreLost, invariants::ROWS_LEFT),
         (WrongRule::DecisionIsKept, invariants::NOBODY_IN_DOUBT),
         (WrongRule::SilenceAcknowledges, invariants::FORGOTTEN_EARLY),
         (WrongRule::RowsAreKept, invariants::ROWS_LEFT),
@@ -94,13 +101,16 @@ impl WrongRule {
         (0..scenario.peers.len()).find(is_stranger)
     }
 
-    /// The message as it is understood.
-    pub(crate) fn forge(self, mut message: Message) -> Message {
+    /// The message as `reader` understands it.
+    pub(crate) fn forge(self, mut message: Message, reader: &PeerName) -> Message {
         match (self, &mut message) {
             (WrongRule::DeltaIsDropped, Message::Propagate { delta, .. }) => {
                 drop_last_column(delta)
             }
             (WrongRule::RevisionIsKept, Message::Propagate { delta, .. }) => drop_revisions(delta),
+            (WrongRule::IgnoranceMeansAbort, Message::Inquire { parent, .. }) => {
+                *parent = reader.clone();
+            }
             (WrongRule::InquiryMeansCommit, Message::Decided { decision, .. }) => {
                 *decision = Some(Decision::Commit);
             }
@@ -127,6 +137,15 @@ impl WrongRule {
             }
             _ => None,
         }
+    }
+
+    /// The answer of the database as the machine understands it.
+    pub(crate) fn overlook(self, mut answer: Answer) -> Answer {
+        if let (WrongRule::ChildrenAreLost, Answer::Finished { children, .. }) = (self, &mut answer)
+        {
+            children.clear();
+        }
+        answer
     }
 
     /// How a transaction stands as the machine understands it; its decision row `was_visible` a moment before.

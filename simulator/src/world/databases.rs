@@ -101,6 +101,10 @@ impl World {
         } else if self.strikes(Fault::PeerDiesUntold(work), self.weather.peer_deaths) {
             self.kill(peer);
         } else if let Some(answer) = answer {
+            let answer = match self.wrong_rule {
+                Some(rule) => rule.overlook(answer),
+                None => answer,
+            };
             self.respond(peer, answer);
         }
     }

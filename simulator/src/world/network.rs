@@ -144,7 +144,7 @@ impl World {
 
     fn deliver(&mut self, from: usize, to: usize, message: Message) {
         let message = match self.wrong_rule {
-            Some(rule) => rule.forge(message),
+            Some(rule) => rule.forge(message, &self.scenario.peers[to]),
             None => message,
         };
         if self.peers[to].unreachable.remove(&from) {
