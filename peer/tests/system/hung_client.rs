@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use dejima_proto::v1::TransactionsRequest;
 use dejima_testbed::{Layout, World, WorldOptions};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::fixture::{TABLES, at_rest, explain, persons, run, text, world_with};
@@ -109,17 +110,40 @@ async fn agreed(world: &World, address: &str) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_presumes_while_the_client_hangs() {
-    let world = world_of_clusters().await;
-    let gate = Gate::before_commit(&world, "bank").await;
+/// A client whose session stands between the vote and its COMMIT record.
+struct Waiting {
+    gate: Gate,
+    commit: JoinHandle<Result<(), tokio_postgres::Error>>,
+    session: u32,
+    gid: String,
+}
+
+async fn waiting(world: &World) -> Waiting {
+    let gate = Gate::before_commit(world, "bank").await;
     let client = world.client("bank").await.expect("a connection");
     run(&client, "SET gate.waits = 'yes'").await;
     let update =
         "UPDATE bank_users SET address = 'after' WHERE first_name = 'A' AND last_name = 'Hung'";
     let commit = tokio::spawn(async move { client.batch_execute(update).await });
     let session = gate.arrival().await;
-    let gid = only_one(&world).await;
+    let gid = only_one(world).await;
+    Waiting {
+        gate,
+        commit,
+        session,
+        gid,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_presumes_while_the_client_hangs() {
+    let world = world_of_clusters().await;
+    let Waiting {
+        gate,
+        commit,
+        session,
+        gid,
+    } = waiting(&world).await;
     assert!(world.cluster("bank").freeze_session(session));
     // Nothing but SIGCONT separates him from his COMMIT record now.
     gate.open().await;
@@ -146,14 +170,12 @@ async fn nobody_presumes_while_the_client_hangs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_killed_before_his_commit_record_has_aborted_everywhere() {
     let world = world_of_clusters().await;
-    let gate = Gate::before_commit(&world, "bank").await;
-    let client = world.client("bank").await.expect("a connection");
-    run(&client, "SET gate.waits = 'yes'").await;
-    let update =
-        "UPDATE bank_users SET address = 'after' WHERE first_name = 'A' AND last_name = 'Hung'";
-    let commit = tokio::spawn(async move { client.batch_execute(update).await });
-    let session = gate.arrival().await;
-    let gid = only_one(&world).await;
+    let Waiting {
+        gate,
+        commit,
+        session,
+        gid,
+    } = waiting(&world).await;
     assert!(world.cluster("bank").freeze_session(session));
     gate.open().await;
     all_wait(&world, &gid).await;
@@ -169,14 +191,9 @@ async fn a_client_killed_before_his_commit_record_has_aborted_everywhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn his_commit_counts_although_the_origins_peer_has_died_meanwhile() {
     let mut world = world_of_clusters().await;
-    let gate = Gate::before_commit(&world, "bank").await;
-    let client = world.client("bank").await.expect("a connection");
-    run(&client, "SET gate.waits = 'yes'").await;
-    let update =
-        "UPDATE bank_users SET address = 'after' WHERE first_name = 'A' AND last_name = 'Hung'";
-    let commit = tokio::spawn(async move { client.batch_execute(update).await });
-    gate.arrival().await;
-    let gid = only_one(&world).await;
+    let Waiting {
+        gate, commit, gid, ..
+    } = waiting(&world).await;
     all_wait(&world, &gid).await;
 
     // The next process has never heard of the transaction, and finds no decision row yet.
