@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use dejima_core::examine::Health;
-use dejima_core::group::Fact;
+use dejima_core::group::Said;
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{Membership, Message, RequestId, Tally};
 use dejima_proto::v1;
@@ -126,25 +126,26 @@ impl Client {
     }
 
     /// Says and asks who shares what.
-    pub fn exchange(&mut self, address: &str, facts: Vec<Fact>) -> Call<(PeerName, Vec<Fact>)> {
+    pub fn exchange(&mut self, address: &str, said: Said) -> Call<(PeerName, Said)> {
         let from = self.me.to_string();
         let channel = self.channel(address);
         let address = address.to_owned();
         Box::pin(async move {
             let mut client =
                 DetectGroupsClient::new(channel?).max_decoding_message_size(MESSAGE_BYTES_MAX);
-            let facts = facts.into_iter().map(wire::fact_to_wire).collect();
-            let request = Request::new(v1::ExchangeRequest { from, facts });
+            let (facts, covers, heard) = wire::said_to_wire(&said);
+            let request = Request::new(v1::ExchangeRequest {
+                from,
+                facts,
+                covers,
+                heard,
+            });
             let response = within(SHORT_CALL_MAX, &address, client.exchange(request)).await?;
-            let facts = response
-                .facts
-                .into_iter()
-                .map(wire::fact_from_wire)
-                .collect::<Result<_, _>>();
+            let said = wire::said_from_wire(response.facts, response.covers, response.heard);
             let invalid = |error: Invalid| misunderstood(&address, &error);
             Ok((
                 wire::peer(&response.from).map_err(invalid)?,
-                facts.map_err(invalid)?,
+                said.map_err(invalid)?,
             ))
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::Retryable;
 use dejima_core::database::{self, Database, DeclaredTable};
 use dejima_core::group::{self, Identity, Share};
-use dejima_core::name::{PeerName, TableName};
+use dejima_core::name::PeerName;
 use dejima_core::transaction;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -165,12 +165,12 @@ impl Serving {
             .iter()
             .map(|table| (table.name.clone(), table.schema.clone()))
             .collect();
+        let (transactions, groups) = machines(config, incarnation, &tables, facts);
         let known = Known {
             kind: config.kind.clone(),
             database: place,
             tables,
         };
-        let (transactions, groups) = machines(config, incarnation, &schemas, facts);
         let client = Client::new(config.name.clone(), config.limits.transaction_ms_max);
         let (event_loop, events, is_ready) =
             EventLoop::new(transactions, groups, client, Arc::clone(&store));
@@ -274,7 +274,7 @@ async fn count_hours(store: Arc<dyn Store>, events: Events) {
 fn machines(
     config: &Config,
     incarnation: u64,
-    schemas: &BTreeMap<TableName, dejima_core::delta::Schema>,
+    tables: &[DeclaredTable],
     facts: Vec<group::Fact>,
 ) -> (transaction::Machine, group::Machine) {
     let limits = transaction::Limits {
@@ -288,12 +288,13 @@ fn machines(
         address: config.advertise.clone(),
         incarnation,
     };
-    let share = |(table, schema): (&TableName, &dejima_core::delta::Schema)| Share {
-        table: table.clone(),
-        schema: schema.clone(),
-        seeds: config.seeds.get(table).cloned().unwrap_or_default(),
+    let share = |table: &DeclaredTable| Share {
+        table: table.name.clone(),
+        schema: table.schema.clone(),
+        links: table.links(tables),
+        seeds: config.seeds.get(&table.name).cloned().unwrap_or_default(),
     };
-    let shares = schemas.iter().map(share).collect();
+    let shares = tables.iter().map(share).collect();
     (
         transactions,
         group::Machine::new(me, shares, facts, group::Limits::default()),

@@ -1,7 +1,7 @@
 //! Everything that reaches the event loop.
 
 use dejima_core::delta::Captured;
-use dejima_core::group::{self, Fact};
+use dejima_core::group::{self, Said};
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{
     self, CallbackAnswer, Decision, Message, Millis, RequestId, ResolveAnswer,
@@ -42,9 +42,9 @@ pub enum Event {
         /// The peer.
         from: PeerName,
         /// What it says.
-        facts: Vec<Fact>,
+        said: Said,
         /// Where the answer goes.
-        answer: oneshot::Sender<Vec<Fact>>,
+        answer: oneshot::Sender<Said>,
     },
     /// An input of the transaction machine that needs no bookkeeping.
     Transaction(transaction::Input),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dejima_core::crash_point;
-use dejima_core::group::{self, CallId, Fact};
+use dejima_core::group::{self, CallId, Fact, Said};
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{
     self, Answer, CallbackAnswer, Membership, Message, Millis, Request,
@@ -34,7 +34,7 @@ pub struct EventLoop {
     sender: Events,
     events: mpsc::UnboundedReceiver<Event>,
     pending: Pending,
-    exchanges: HashMap<CallId, oneshot::Sender<Vec<Fact>>>,
+    exchanges: HashMap<CallId, oneshot::Sender<Said>>,
     exchange_last: CallId,
     quiet: Vec<oneshot::Sender<()>>,
     is_stopping: bool,
@@ -151,11 +151,7 @@ impl EventLoop {
                     captured,
                 });
             }
-            Event::Exchange {
-                from,
-                facts,
-                answer,
-            } => {
+            Event::Exchange { from, said, answer } => {
                 // A peer that has just started says so to everybody.
                 self.handle(transaction::Input::Reachable { peer: from.clone() });
                 self.exchange_last += 1;
@@ -163,7 +159,7 @@ impl EventLoop {
                 self.handle_group(group::Input::Asked {
                     call: self.exchange_last,
                     from,
-                    facts,
+                    said,
                 });
             }
             Event::Resolve {
@@ -240,10 +236,10 @@ impl EventLoop {
 
     fn carry_out_group(&mut self, output: group::Output) {
         match output {
-            group::Output::Ask { address, facts } => self.exchange(address, facts),
-            group::Output::Answer { call, facts } => {
+            group::Output::Ask { address, said } => self.exchange(address, said),
+            group::Output::Answer { call, said } => {
                 if let Some(answer) = self.exchanges.remove(&call) {
-                    drop(answer.send(facts));
+                    drop(answer.send(said));
                 }
             }
             group::Output::Members(tables) => {
@@ -296,15 +292,15 @@ impl EventLoop {
         });
     }
 
-    fn exchange(&mut self, address: String, facts: Vec<Fact>) {
-        let call = self.client.exchange(&address, facts);
+    fn exchange(&mut self, address: String, said: Said) {
+        let call = self.client.exchange(&address, said);
         let events = self.sender.clone();
         tokio::spawn(async move {
             let input = match call.await {
-                Ok((from, facts)) => group::Input::Answered {
+                Ok((from, said)) => group::Input::Answered {
                     address,
                     from,
-                    facts,
+                    said,
                 },
                 Err(why) => {
                     debug!(address, why, "no answer to Exchange");
@@ -325,7 +321,7 @@ impl EventLoop {
         });
     }
 
-    fn save(&self, facts: Vec<Fact>) {
+    fn save(&self, facts: Vec<Arc<Fact>>) {
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
             let retry = backon::ExponentialBuilder::default().with_max_times(SAVE_ATTEMPTS);

@@ -1,6 +1,7 @@
 //! What a peer needs of its database; a fake of it serves the tests.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dejima_core::database::{Database, DeclaredTable, Examinee, Sight, Trace};
 use dejima_core::examine::Finding;
@@ -15,7 +16,7 @@ pub trait Store: Send + Sync + 'static {
     fn execute(&self, request: Request) -> BoxFuture<'_, Option<Answer>>;
 
     /// Keeps facts for the next start.
-    fn save(&self, facts: Vec<Fact>) -> BoxFuture<'_, Result<(), String>>;
+    fn save(&self, facts: Vec<Arc<Fact>>) -> BoxFuture<'_, Result<(), String>>;
 
     /// Counts on, durably, as at every start; returns what it has come to.
     fn count(&self) -> BoxFuture<'_, Result<u64, String>>;
@@ -44,7 +45,7 @@ impl Store for Database {
         Box::pin(Database::execute(self, request))
     }
 
-    fn save(&self, facts: Vec<Fact>) -> BoxFuture<'_, Result<(), String>> {
+    fn save(&self, facts: Vec<Arc<Fact>>) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             self.save_facts(&facts)
                 .await

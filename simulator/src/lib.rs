@@ -20,6 +20,7 @@
 
 pub mod client;
 pub mod database;
+pub mod detection;
 pub mod fault;
 mod graph;
 pub mod history;

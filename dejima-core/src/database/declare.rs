@@ -11,7 +11,8 @@ use tokio_postgres::error::SqlState;
 
 use super::error::{Error, describe};
 use super::{Database, catalogue};
-use crate::delta::Schema;
+use crate::delta::{Column, Schema};
+use crate::group::{Attribute, Links};
 use crate::name::TableName;
 use crate::strategy::{BaseTable, Declaration, Part, PartKind, Plan, Strategy, identifier, plan};
 
@@ -32,6 +33,40 @@ pub struct DeclaredTable {
     pub base_columns: Vec<String>,
     /// Which rows it shows, if not all.
     pub condition: Option<String>,
+}
+
+impl DeclaredTable {
+    /// For each of its columns, the columns of the other ones of `tables` that come from the same base column.
+    pub fn links(&self, tables: &[Self]) -> Links {
+        let others = || {
+            tables
+                .iter()
+                .filter(|other| other.name != self.name && other.base_table == self.base_table)
+        };
+        let linked = |base: &String| {
+            let attributes = others().flat_map(|other| {
+                let same = other.attributes().filter(move |(_, from)| *from == base);
+                same.map(|(attribute, _)| attribute)
+            });
+            attributes.collect()
+        };
+        self.attributes()
+            .map(|(attribute, base)| (attribute.column, linked(base)))
+            .collect()
+    }
+
+    /// Its columns, each with its base column.
+    pub fn attributes(&self) -> impl Iterator<Item = (Attribute, &String)> {
+        let attribute = |column: &Column| Attribute {
+            table: self.name.clone(),
+            column: column.name.clone(),
+        };
+        self.schema
+            .columns
+            .iter()
+            .map(attribute)
+            .zip(&self.base_columns)
+    }
 }
 
 impl Database {

@@ -153,12 +153,13 @@ impl Database {
     }
 
     /// Saves what is known of other peers, one fact for each peer and Dejima table.
-    pub async fn save_facts(&self, facts: &[Fact]) -> Result<(), Error> {
+    pub async fn save_facts(&self, facts: &[Arc<Fact>]) -> Result<(), Error> {
         let client = self.client().await?;
         let facts = serde_json::to_string(facts).expect("facts are plain data");
         let sql = "INSERT INTO dejima.fact (peer, dejima_table, fact) \
                    SELECT DISTINCT ON (1, 2) f->>'peer', f->>'table', f FROM jsonb_array_elements($1::text::jsonb) AS f \
-                   ON CONFLICT (peer, dejima_table) DO UPDATE SET fact = excluded.fact WHERE fact.fact <> excluded.fact";
+                   ON CONFLICT (peer, dejima_table) DO UPDATE SET fact = excluded.fact \
+                   WHERE (excluded.fact->>'incarnation')::numeric >= (fact.fact->>'incarnation')::numeric";
         let saved = client.execute(sql, &[&facts]).await;
         saved
             .map(drop)

@@ -32,7 +32,7 @@ pub type Row = Vec<Value>;
 pub type ColumnIndex = u16;
 
 /// A column of a Dejima table, the same at every member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Column {
     /// The column's name in the Dejima table.
     pub name: String,
@@ -42,7 +42,7 @@ pub struct Column {
 }
 
 /// What every member of a Dejima group agrees on: the columns, in order, and which of them are the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Schema {
     /// All columns, in order.
     pub columns: Vec<Column>,

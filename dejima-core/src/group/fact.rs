@@ -1,177 +1,146 @@
-//! What a peer can know of another: facts, joined by incarnation.
+//! What a peer can know of another: facts, and how two facts about the same thing join.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::delta::Schema;
 use crate::name::{PeerName, TableName};
 
-/// Peer `peer`, at incarnation `incarnation`, shares Dejima table `table` with this schema.
+/// A column of a Dejima table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Attribute {
+    /// The Dejima table.
+    pub table: TableName,
+    /// Its column.
+    pub column: String,
+}
+
+/// For columns of one Dejima table, which columns of other Dejima tables come from the same base column.
+pub type Links = BTreeMap<String, BTreeSet<Attribute>>;
+
+/// How a peer shares a Dejima table, as far as whoever knows it may know it. Peers that map a table in the same way
+/// have equal shapes, so they are kept once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Shape {
+    /// The Dejima table.
+    pub table: TableName,
+    /// Its columns and key; only members of the Dejima table get to know them (invariant 5). A shape without it is
+    /// *partial*.
+    #[serde(default)]
+    pub schema: Option<Schema>,
+    /// The columns that whoever knows the shape may know of, all of them if the schema is there, and what hangs
+    /// together with each at the peer.
+    #[serde(default)]
+    pub links: Links,
+    /// Whether the peer has ceased to share the table. What it shared before stays in the shape: those whom it
+    /// concerned are those whom its end concerns.
+    #[serde(default)]
+    pub has_left: bool,
+}
+
+impl Shape {
+    /// Whether it lacks what only members of the Dejima table may know.
+    pub fn is_partial(&self) -> bool {
+        self.schema.is_none()
+    }
+
+    /// The columns that are known, as attributes of the Dejima table.
+    pub fn attributes(&self) -> impl Iterator<Item = Attribute> {
+        let of_schema = self.schema.iter().flat_map(|schema| &schema.columns);
+        let names = of_schema
+            .map(|column| &column.name)
+            .filter(|name| !self.links.contains_key(*name));
+        names.chain(self.links.keys()).map(|column| Attribute {
+            table: self.table.clone(),
+            column: column.clone(),
+        })
+    }
+
+    /// Whether whoever knows this shape of a peer knows the other one too.
+    pub(super) fn contains(&self, other: &Self) -> bool {
+        let is_linked = |(column, linked): (&String, &BTreeSet<Attribute>)| {
+            let known = self.links.get(column);
+            known.is_some_and(|known| linked.is_subset(known))
+        };
+        match (self.is_partial(), other.is_partial()) {
+            (false, _) => true,
+            (true, false) => false,
+            (true, true) => other.links.iter().all(is_linked),
+        }
+    }
+
+    /// Both shapes of one peer at one incarnation, as one. What members know contains all that others may know.
+    fn join(&self, other: &Self) -> Self {
+        match (self.is_partial(), other.is_partial()) {
+            (false, true) => self.clone(),
+            (true, false) => other.clone(),
+            (false, false) => self.max(other).clone(),
+            (true, true) => {
+                let mut joined = self.clone();
+                for (column, linked) in &other.links {
+                    let known = joined.links.entry(column.clone()).or_default();
+                    known.extend(linked.iter().cloned());
+                }
+                joined.has_left |= other.has_left;
+                joined
+            }
+        }
+    }
+}
+
+/// Peer `peer`, at incarnation `incarnation`, shares a Dejima table in this shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
     /// The peer.
     pub peer: PeerName,
     /// Where its services are reached.
-    pub address: String,
-    /// Counts the peer's starts.
+    pub address: Arc<str>,
+    /// Counts the peer's starts and hours.
     pub incarnation: u64,
-    /// The Dejima table.
-    pub table: TableName,
-    /// Its columns and key.
-    pub schema: Schema,
+    /// What it shares, and how.
+    #[serde(flatten)]
+    pub shape: Arc<Shape>,
 }
 
 impl Fact {
-    /// Whether this fact replaces the other one of the same peer and table.
+    /// The Dejima table.
+    pub fn table(&self) -> &TableName {
+        &self.shape.table
+    }
+
+    /// Whether the peer is a member of the Dejima table, as far as is known.
+    pub fn is_membership(&self) -> bool {
+        !self.shape.is_partial() && !self.shape.has_left
+    }
+
+    /// What is known when both facts, of one peer and one Dejima table, are known.
     ///
-    /// The incarnation decides. Two different facts of one incarnation must not be (two peers use one name);
-    /// the order of their contents makes the join the same everywhere even then.
-    fn replaces(&self, other: &Self) -> bool {
-        self.rank() > other.rank()
-    }
-
-    fn rank(&self) -> (u64, &str, Vec<(&str, &str)>, &[u16]) {
-        let columns = &self.schema.columns;
-        let columns = columns
-            .iter()
-            .map(|c| (c.name.as_str(), c.type_name.as_str()))
-            .collect();
-        (self.incarnation, &self.address, columns, &self.schema.key)
-    }
-}
-
-/// What joining one fact did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joined {
-    /// The peer was not known to share the table.
-    New,
-    /// The peer has started again since, perhaps elsewhere or with other columns.
-    Newer,
-    /// Nothing new.
-    Known,
-    /// Same incarnation, other contents: two peers use one name.
-    Ambiguous,
-}
-
-/// A set of facts: for each peer and Dejima table the one of the highest incarnation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    by_table: BTreeMap<(TableName, PeerName), Fact>,
-}
-
-impl Facts {
-    /// Takes in one fact.
-    pub fn learn(&mut self, fact: Fact) -> Joined {
-        let place = (fact.table.clone(), fact.peer.clone());
-        let joined = match self.by_table.get(&place) {
-            None => Joined::New,
-            Some(known) if *known == fact => Joined::Known,
-            Some(known) if known.incarnation == fact.incarnation => {
-                if fact.replaces(known) {
-                    self.by_table.insert(place, fact);
-                }
-                return Joined::Ambiguous;
-            }
-            Some(known) if fact.replaces(known) => Joined::Newer,
-            Some(_) => Joined::Known,
-        };
-        if joined != Joined::Known {
-            self.by_table.insert(place, fact);
-        }
-        joined
-    }
-
-    /// The union of both: commutes, associates, is idempotent.
-    pub fn join(mut self, other: Self) -> Self {
-        for fact in other.by_table.into_values() {
-            self.learn(fact);
-        }
-        self
-    }
-
-    /// All facts, by table and peer.
-    pub fn iter(&self) -> impl Iterator<Item = &Fact> {
-        self.by_table.values()
-    }
-
-    /// The facts of one Dejima table, by peer.
-    pub fn of_table(&self, table: &TableName) -> impl Iterator<Item = &Fact> {
-        self.iter().filter(move |fact| fact.table == *table)
-    }
-
-    /// The facts of one peer, by table.
-    pub fn of_peer(&self, peer: &PeerName) -> impl Iterator<Item = &Fact> {
-        self.iter().filter(move |fact| fact.peer == *peer)
-    }
-
-    /// What is known of one peer and table.
-    pub fn of(&self, table: &TableName, peer: &PeerName) -> Option<&Fact> {
-        self.by_table.get(&(table.clone(), peer.clone()))
-    }
-}
-
-impl FromIterator<Fact> for Facts {
-    fn from_iter<I: IntoIterator<Item = Fact>>(facts: I) -> Self {
-        let mut all = Self::default();
-        for fact in facts {
-            all.learn(fact);
-        }
-        all
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::delta::Column;
-
-    prop_compose! {
-        fn fact()(
-            peer in 0..3_u8, table in 0..3_u8, incarnation in 0..3_u64, port in 0..2_u8, columns in 1..3_usize
-        ) -> Fact {
-            let column = |at: usize| Column { name: format!("c{at}"), type_name: "text".into() };
-            Fact {
-                peer: PeerName::new(&format!("p{peer}")).expect("a name"),
-                address: format!("http://127.0.0.1:{port}"),
-                incarnation,
-                table: TableName::new(&format!("T{table}")).expect("a name"),
-                schema: Schema { columns: (0..columns).map(column).collect(), key: vec![0] },
-            }
+    /// The higher incarnation replaces the lower. Two whole facts of one incarnation that differ must not be (two peers
+    /// use one name); the order of their contents makes the join the same everywhere even then.
+    pub fn join(&self, other: &Self) -> Self {
+        match self.incarnation.cmp(&other.incarnation) {
+            std::cmp::Ordering::Greater => self.clone(),
+            std::cmp::Ordering::Less => other.clone(),
+            std::cmp::Ordering::Equal => self.join_equal(other),
         }
     }
 
-    prop_compose! {
-        fn facts()(facts in proptest::collection::vec(fact(), 0..8)) -> Facts {
-            facts.into_iter().collect()
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn join_commutes(a in facts(), b in facts()) {
-            prop_assert_eq!(a.clone().join(b.clone()), b.join(a));
-        }
-
-        #[test]
-        fn join_associates(a in facts(), b in facts(), c in facts()) {
-            prop_assert_eq!(a.clone().join(b.clone()).join(c.clone()), a.join(b.join(c)));
-        }
-
-        #[test]
-        fn join_is_idempotent(a in facts()) {
-            prop_assert_eq!(a.clone().join(a.clone()), a);
-        }
-
-        #[test]
-        fn the_highest_incarnation_stays(facts in proptest::collection::vec(fact(), 1..8)) {
-            let all: Facts = facts.iter().cloned().collect();
-            for fact in facts {
-                let known = all.of(&fact.table, &fact.peer).expect("it was learnt");
-                prop_assert!(known.incarnation >= fact.incarnation);
-            }
+    fn join_equal(&self, other: &Self) -> Self {
+        let (whole, partial) = (self.shape.is_partial(), other.shape.is_partial());
+        let rank = |fact: &'_ Self| (Arc::clone(&fact.shape), Arc::clone(&fact.address));
+        match (whole, partial) {
+            (false, true) => self.clone(),
+            (true, false) => other.clone(),
+            (false, false) if rank(self) >= rank(other) => self.clone(),
+            (false, false) => other.clone(),
+            (true, true) => Self {
+                peer: self.peer.clone(),
+                address: Arc::clone((&self.address).max(&other.address)),
+                incarnation: self.incarnation,
+                shape: Arc::new(self.shape.join(&other.shape)),
+            },
         }
     }
 }

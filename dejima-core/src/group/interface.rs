@@ -1,10 +1,11 @@
 //! What goes into the machine of detection, what comes out, and what the operator may see of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::{Attribute, Fact, Links};
 use crate::delta::Schema;
 use crate::name::{PeerName, TableName};
 use crate::transaction::{Membership, Millis};
@@ -19,7 +20,7 @@ pub struct Identity {
     pub peer: PeerName,
     /// Where others reach it.
     pub address: String,
-    /// Counts its starts.
+    /// Counts its starts and hours.
     pub incarnation: u64,
 }
 
@@ -30,8 +31,44 @@ pub struct Share {
     pub table: TableName,
     /// Its columns and key.
     pub schema: Schema,
+    /// For each of its columns, the columns of this peer's other Dejima tables that come from the same base column.
+    pub links: Links,
     /// Addresses of peers that share it; none if this peer founds the group.
     pub seeds: Vec<String>,
+}
+
+/// One half of an Exchange: what one peer says to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Facts that may concern the addressee.
+    pub facts: Vec<Arc<Fact>>,
+    /// What of the speaker's log they cover.
+    pub covers: Covered,
+    /// What the speaker has of the addressee's log.
+    pub heard: Heard,
+}
+
+/// A stretch of a peer's log. Behind `after` and up to `upto` it holds nothing that the addressee may know and is not
+/// told here, or has told itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Covered {
+    /// Tells the logs of different lives of the speaker apart.
+    pub life: u64,
+    /// The position behind which the stretch begins.
+    pub after: u64,
+    /// Its last position.
+    pub upto: u64,
+    /// Whether there is more to be asked for at once.
+    pub is_partly: bool,
+}
+
+/// Up to where one peer has heard another's log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The life that the log belongs to.
+    pub life: u64,
+    /// The last position; 0 if nothing was heard.
+    pub upto: u64,
 }
 
 /// The bounds of waiting, in milliseconds.
@@ -41,8 +78,17 @@ pub struct Limits {
     pub retry_ms_min: Millis,
     /// The longest wait between two calls of a silent peer.
     pub retry_ms_max: Millis,
-    /// How long news are held back, so that several travel together.
-    pub news_ms: Millis,
+    /// How long a peer holds back what it has to say of itself, so that what it says of several Dejima tables travels
+    /// together.
+    pub introduction_ms: Millis,
+    /// How long it holds back what it has heard, before it tells those below it in the tree of a Dejima table.
+    pub downwards_ms: Millis,
+    /// The same before it tells those above it; longer, because they often know first.
+    pub upwards_ms: Millis,
+    /// How long it waits for members of a Dejima table, of whom only others have told, before it calls one of them.
+    pub hint_ms: Millis,
+    /// Facts in one message.
+    pub facts_max: usize,
 }
 
 impl Default for Limits {
@@ -50,7 +96,11 @@ impl Default for Limits {
         Self {
             retry_ms_min: 100,
             retry_ms_max: 5_000,
-            news_ms: 20,
+            introduction_ms: 30,
+            downwards_ms: 100,
+            upwards_ms: 250,
+            hint_ms: 60,
+            facts_max: 10_000,
         }
     }
 }
@@ -65,7 +115,7 @@ pub enum Input {
         /// The caller.
         from: PeerName,
         /// What it says.
-        facts: Vec<Fact>,
+        said: Said,
     },
     /// A peer that was called has answered.
     Answered {
@@ -74,7 +124,7 @@ pub enum Input {
         /// Who answered there.
         from: PeerName,
         /// What it says.
-        facts: Vec<Fact>,
+        said: Said,
     },
     /// A peer that was called has not answered.
     Unanswered {
@@ -107,19 +157,19 @@ pub enum Output {
         /// Where.
         address: String,
         /// What to say.
-        facts: Vec<Fact>,
+        said: Said,
     },
     /// Answer a call.
     Answer {
         /// The call.
         call: CallId,
         /// What to say.
-        facts: Vec<Fact>,
+        said: Said,
     },
     /// The groups as they are from now on, for the transaction machine.
     Members(BTreeMap<TableName, Membership>),
     /// Keep these facts for the next start; they replace those of the same peer and Dejima table.
-    Save(Vec<Fact>),
+    Save(Vec<Arc<Fact>>),
     /// This peer's database was put back to an earlier state: keep it for the operator, and count the starts on from
     /// the incarnation that others have seen, plus one; this peer has taken that one for its own.
     CountBeyond(Overtaken),
@@ -182,4 +232,47 @@ impl GroupState {
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
+}
+
+/// What detection has done since this peer started, for the operator. Times are those of the machine's inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Exchanges that this peer began. Their answers are not messages of their own.
+    pub messages_sent: u64,
+    /// Exchanges that others began.
+    pub messages_received: u64,
+    /// Exchanges that this peer began and nobody answered.
+    pub messages_unanswered: u64,
+    /// Messages and answers that brought news.
+    pub updates: u64,
+    /// News that contradict what this peer declares or knows: other columns, one name used twice.
+    pub conflicts: u64,
+    /// News of others that this peer passed on.
+    pub broadcasts: u64,
+    /// When the last news came.
+    pub last_update: Option<Millis>,
+    /// When this peer last passed news on.
+    pub last_broadcast: Option<Millis>,
+    /// When all seeds had answered, or were found to be known from others.
+    pub complete_since: Option<Millis>,
+}
+
+/// What a change of base tables may touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The attributes that may change, at whatever peer.
+    pub attributes: BTreeSet<Attribute>,
+    /// The peers that may be reached, this one left out.
+    pub peers: BTreeMap<PeerName, Reached>,
+}
+
+/// A peer in the scope of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The Dejima tables by which.
+    pub tables: BTreeSet<TableName>,
+    /// Whether it shares one of them with this peer, so that this peer tells it; otherwise others do.
+    pub is_direct: bool,
+    /// Whether it can be reached, as far as this peer knows.
+    pub reach: Reach,
 }

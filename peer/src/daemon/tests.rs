@@ -7,7 +7,7 @@ use std::time::Instant;
 use dejima_core::database::{Examinee, Sight, Trace};
 use dejima_core::delta::{Captured, Column, Put, PutRow, Schema};
 use dejima_core::examine::Finding;
-use dejima_core::group::Fact;
+use dejima_core::group::{Fact, Links, Shape};
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{Answer, Outcome, Recovered, Request};
 use dejima_proto::v1::callback_client::CallbackClient;
@@ -115,7 +115,7 @@ impl Store for Model {
         })
     }
 
-    fn save(&self, _: Vec<Fact>) -> BoxFuture<'_, Result<(), String>> {
+    fn save(&self, _: Vec<Arc<Fact>>) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }
 
@@ -200,8 +200,12 @@ fn fact(name: &str, address: &str) -> Fact {
         peer: peer_name(name),
         address: address.into(),
         incarnation: 1,
-        table: table(),
-        schema: schema(["id", "name"]),
+        shape: Arc::new(Shape {
+            table: table(),
+            schema: Some(schema(["id", "name"])),
+            links: Links::new(),
+            has_left: false,
+        }),
     }
 }
 

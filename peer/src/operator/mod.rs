@@ -17,7 +17,10 @@ use tonic::{Request, Response, Status};
 use crate::event::{Event, Events};
 use crate::store::Store;
 use crate::wire;
-use words::{group_to_wire, peer_to_wire, resolved_to_wire, table_to_wire, transaction_to_wire};
+use words::{
+    detection_to_wire, group_to_wire, peer_group_to_wire, peer_to_wire, resolved_to_wire,
+    table_to_wire, transaction_to_wire,
+};
 
 /// What does not change while a peer runs.
 #[derive(Debug, Default)]
@@ -85,9 +88,20 @@ impl Operator for OperatorService {
     }
 
     async fn groups(&self, _: Request<v1::GroupsRequest>) -> Answer<v1::GroupsResponse> {
-        let groups = self.look(|_, groups, _| groups.groups()).await?;
+        let (now, groups, peer_groups, counters) = self
+            .look(|now, groups, _| {
+                (
+                    now,
+                    groups.groups(),
+                    groups.peer_groups(),
+                    groups.counters(),
+                )
+            })
+            .await?;
         Ok(Response::new(v1::GroupsResponse {
             groups: groups.into_iter().map(group_to_wire).collect(),
+            peer_groups: peer_groups.iter().map(peer_group_to_wire).collect(),
+            detection: Some(detection_to_wire(now, counters)),
         }))
     }
 

@@ -2,7 +2,7 @@
 
 use dejima_core::database::DeclaredTable;
 use dejima_core::examine::{Finding, State};
-use dejima_core::group::{GroupState, MemberState, Reach};
+use dejima_core::group::{Counters, GroupState, MemberState, PeerGroup, Reach};
 use dejima_core::transaction::{Millis, ResolveAnswer, Summary};
 use dejima_proto::v1;
 use dejima_proto::v1::resolve_response::Answer;
@@ -35,6 +35,36 @@ pub(super) fn group_to_wire(group: GroupState) -> v1::Group {
         members: group.members.into_iter().map(String::from).collect(),
         columns: group.columns,
         missing: group.missing,
+    }
+}
+
+pub(super) fn peer_group_to_wire(group: &PeerGroup) -> v1::PeerGroup {
+    let names = group.attribute_names().into_iter();
+    v1::PeerGroup {
+        dejima_tables: group.tables.iter().map(ToString::to_string).collect(),
+        attributes: names.map(str::to_owned).collect(),
+        peers: group.peers.iter().map(ToString::to_string).collect(),
+        columns: group
+            .attributes
+            .iter()
+            .map(wire::attribute_to_wire)
+            .collect(),
+    }
+}
+
+pub(super) fn detection_to_wire(now: Millis, counters: Counters) -> v1::Detection {
+    let ago = |then: Option<Millis>| then.map(|then| now.saturating_sub(then));
+    v1::Detection {
+        messages_sent: counters.messages_sent,
+        messages_received: counters.messages_received,
+        messages_unanswered: counters.messages_unanswered,
+        updates: counters.updates,
+        conflicts: counters.conflicts,
+        broadcasts: counters.broadcasts,
+        ready_ms_ago: now,
+        last_update_ms_ago: ago(counters.last_update),
+        last_broadcast_ms_ago: ago(counters.last_broadcast),
+        complete_ms_ago: ago(counters.complete_since),
     }
 }
 

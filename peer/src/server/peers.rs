@@ -114,24 +114,28 @@ impl DetectGroups for Entrance {
         &self,
         request: Request<v1::ExchangeRequest>,
     ) -> Answer<v1::ExchangeResponse> {
-        let v1::ExchangeRequest { from, facts } = request.into_inner();
-        let facts = facts
-            .into_iter()
-            .map(wire::fact_from_wire)
-            .collect::<Result<_, _>>()?;
+        let v1::ExchangeRequest {
+            from,
+            facts,
+            covers,
+            heard,
+        } = request.into_inner();
+        let said = wire::said_from_wire(facts, covers, heard)?;
         let (answer, answered) = oneshot::channel();
         self.send(Event::Exchange {
             from: wire::peer(&from)?,
-            facts,
+            said,
             answer,
         })?;
-        let facts = answered
+        let said = answered
             .await
             .map_err(|_| Status::unavailable("the peer is stopping"))?;
-        let facts = facts.into_iter().map(wire::fact_to_wire).collect();
+        let (facts, covers, heard) = wire::said_to_wire(&said);
         Ok(Response::new(v1::ExchangeResponse {
             from: self.me.to_string(),
             facts,
+            covers,
+            heard,
         }))
     }
 }

@@ -1,30 +1,98 @@
-//! Facts of detection.
+//! Facts of detection, and what is said with them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dejima_core::delta::{Column, Schema};
-use dejima_core::group::Fact;
+use dejima_core::group::{Attribute, Covered, Fact, Heard, Links, Said, Shape};
+use dejima_core::name::TableName;
 use dejima_proto::v1;
 
 use super::{Invalid, peer, table};
 
+/// One half of an Exchange, to be sent.
+pub fn said_to_wire(said: &Said) -> (Vec<v1::Fact>, Option<v1::Covered>, Option<v1::Heard>) {
+    let Covered {
+        life,
+        after,
+        upto,
+        is_partly,
+    } = said.covers;
+    let covers = v1::Covered {
+        life,
+        after,
+        upto,
+        is_partly,
+    };
+    let heard = v1::Heard {
+        life: said.heard.life,
+        upto: said.heard.upto,
+    };
+    let facts = said.facts.iter().map(|fact| fact_to_wire(fact));
+    (facts.collect(), Some(covers), Some(heard))
+}
+
+/// One half of an Exchange that was received.
+pub fn said_from_wire(
+    facts: Vec<v1::Fact>,
+    covers: Option<v1::Covered>,
+    heard: Option<v1::Heard>,
+) -> Result<Said, Invalid> {
+    let facts = facts
+        .into_iter()
+        .map(|fact| fact_from_wire(fact).map(Arc::new));
+    let covers = covers.unwrap_or_default();
+    let heard = heard.unwrap_or_default();
+    Ok(Said {
+        facts: facts.collect::<Result<_, _>>()?,
+        covers: Covered {
+            life: covers.life,
+            after: covers.after,
+            upto: covers.upto,
+            is_partly: covers.is_partly,
+        },
+        heard: Heard {
+            life: heard.life,
+            upto: heard.upto,
+        },
+    })
+}
+
 /// A fact, to be sent.
-pub fn fact_to_wire(fact: Fact) -> v1::Fact {
-    let key = fact
-        .schema
-        .key
-        .iter()
-        .map(|&column| fact.schema.column_name(column).to_owned())
-        .collect();
-    let column = |column: Column| v1::Column {
-        name: column.name,
-        r#type: column.type_name,
+pub fn fact_to_wire(fact: &Fact) -> v1::Fact {
+    let shape = &fact.shape;
+    let linked = |column: &str| {
+        let linked = shape.links.get(column).into_iter().flatten();
+        linked.map(attribute_to_wire).collect()
+    };
+    let (columns, key) = match &shape.schema {
+        Some(schema) => {
+            let columns = schema.columns.iter().map(|column| v1::Column {
+                name: column.name.clone(),
+                r#type: column.type_name.clone(),
+                linked: linked(&column.name),
+            });
+            let key = schema.key.iter();
+            let key = key.map(|&column| schema.column_name(column).to_owned());
+            (columns.collect(), key.collect())
+        }
+        None => {
+            let columns = shape.links.keys().map(|column| v1::Column {
+                name: column.clone(),
+                r#type: String::new(),
+                linked: linked(column),
+            });
+            (columns.collect(), Vec::new())
+        }
     };
     v1::Fact {
-        peer: fact.peer.into(),
-        address: fact.address,
+        peer: fact.peer.to_string(),
+        address: fact.address.to_string(),
         incarnation: fact.incarnation,
-        table: fact.table.into(),
-        columns: fact.schema.columns.into_iter().map(column).collect(),
+        table: shape.table.to_string(),
+        columns,
         key,
+        has_left: shape.has_left,
     }
 }
 
@@ -37,34 +105,70 @@ pub fn fact_from_wire(fact: v1::Fact) -> Result<Fact, Invalid> {
             fact.address
         )));
     }
+    let links = links(&fact.columns)?;
+    let schema = schema(&table, &fact.key, fact.columns)?;
+    Ok(Fact {
+        peer: peer(&fact.peer)?,
+        address: fact.address.into(),
+        incarnation: fact.incarnation,
+        shape: Arc::new(Shape {
+            table,
+            schema,
+            links,
+            has_left: fact.has_left,
+        }),
+    })
+}
+
+/// An attribute, to be sent.
+pub fn attribute_to_wire(attribute: &Attribute) -> v1::Attribute {
+    v1::Attribute {
+        table: attribute.table.to_string(),
+        column: attribute.column.clone(),
+    }
+}
+
+fn links(columns: &[v1::Column]) -> Result<Links, Invalid> {
+    let attribute = |attribute: &v1::Attribute| {
+        Ok(Attribute {
+            table: table(&attribute.table)?,
+            column: attribute.column.clone(),
+        })
+    };
+    let linked = |column: &v1::Column| {
+        let linked = column.linked.iter().map(attribute);
+        Ok((
+            column.name.clone(),
+            linked.collect::<Result<BTreeSet<_>, Invalid>>()?,
+        ))
+    };
+    columns.iter().map(linked).collect()
+}
+
+/// Columns and key, if the fact names a key.
+fn schema(
+    table: &TableName,
+    key: &[String],
+    columns: Vec<v1::Column>,
+) -> Result<Option<Schema>, Invalid> {
     let position = |name: &String| {
-        let at = fact.columns.iter().position(|column| column.name == *name);
+        let at = columns.iter().position(|column| column.name == *name);
         at.and_then(|at| u16::try_from(at).ok()).ok_or_else(|| {
             Invalid::Contradiction(format!(
                 "key column \"{name}\" is none of the columns of \"{table}\""
             ))
         })
     };
-    let key = fact
-        .key
-        .iter()
-        .map(position)
-        .collect::<Result<Vec<_>, _>>()?;
+    let key = key.iter().map(position).collect::<Result<Vec<_>, _>>()?;
     if key.is_empty() {
-        return Err(Invalid::Missing("the key"));
+        return Ok(None);
     }
-    let columns = fact.columns.into_iter().map(|column| Column {
+    let columns = columns.into_iter().map(|column| Column {
         name: column.name,
         type_name: column.r#type,
     });
-    Ok(Fact {
-        peer: peer(&fact.peer)?,
-        address: fact.address,
-        incarnation: fact.incarnation,
-        table,
-        schema: Schema {
-            columns: columns.collect(),
-            key,
-        },
-    })
+    Ok(Some(Schema {
+        columns: columns.collect(),
+        key,
+    }))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dejima_core::delta::{Cell, Change, Column, Delta, Key, Schema, Value};
-use dejima_core::group::Fact;
+use dejima_core::group::{Attribute, Fact, Shape};
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::refusal::Refusal;
 use dejima_proto::v1;
@@ -105,17 +105,22 @@ proptest! {
     }
 
     #[test]
-    fn a_fact_arrives_as_it_left(names in proptest::collection::btree_set("\\PC{1,6}", 1..6), incarnation: u64) {
+    fn a_fact_arrives_as_it_left(names in proptest::collection::btree_set("\\PC{1,6}", 1..6), incarnation: u64, is_whole: bool, has_left: bool) {
+        let linked = Attribute { table: TableName::new("B").expect("a name"), column: "x".into() };
         let columns: Vec<_> = names.into_iter().map(|name| Column { name, type_name: "numeric(10,2)".into() }).collect();
         let key = (0..u16::try_from(columns.len()).expect("few")).rev().step_by(2).collect();
         let fact = Fact {
             peer: PeerName::new("gov").expect("a name"),
             address: "http://127.0.0.1:7001".into(),
             incarnation,
-            table: TableName::new("A \"table\"").expect("a name"),
-            schema: Schema { columns, key },
+            shape: Arc::new(Shape {
+                table: TableName::new("A \"table\"").expect("a name"),
+                links: columns.iter().map(|column| (column.name.clone(), [linked.clone()].into())).collect(),
+                schema: is_whole.then_some(Schema { columns, key }),
+                has_left,
+            }),
         };
-        prop_assert_eq!(fact_from_wire(fact_to_wire(fact.clone())), Ok(fact));
+        prop_assert_eq!(fact_from_wire(fact_to_wire(&fact)), Ok(fact));
     }
 }
 

@@ -1,0 +1,230 @@
+//! What the machine knows, for the transaction machine and for the operator.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::{
+    Attribute, Counters, GroupState, MemberState, PeerGroup, Reach, Reached, Scope, Share,
+    difference, peer_groups,
+};
+use super::{Identity, Machine};
+use crate::name::{PeerName, TableName};
+use crate::transaction::Membership;
+
+impl Machine {
+    /// Whether all groups are complete.
+    pub fn is_complete(&self) -> bool {
+        self.told
+            .values()
+            .all(|membership| membership.members.is_ok())
+    }
+
+    /// Whether all groups are complete, all seeds have answered, and nobody who can be reached has news to get.
+    pub fn is_settled(&self) -> bool {
+        let is_silent = |address: &String| {
+            let mut shares = self
+                .shares
+                .values()
+                .filter(|share| share.seeds.contains(address));
+            shares.any(|share| self.silence(share, address).is_some())
+        };
+        let quiet = self.contacts.iter().all(|(address, contact)| {
+            contact.in_flight.is_none()
+                && (contact.due.is_none() || contact.attempts > 0 && !is_silent(address))
+        });
+        quiet && self.is_complete()
+    }
+
+    /// Where a peer is reached.
+    pub fn address(&self, peer: &PeerName) -> Option<&str> {
+        self.members.address(peer)
+    }
+
+    /// True if the last call of a peer failed.
+    pub fn is_unreachable(&self, peer: &PeerName) -> bool {
+        self.reach(peer) == Reach::Unreachable
+    }
+
+    /// What detection has done since this peer started.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// This peer, then all that share a Dejima table with it, by name.
+    pub fn peers(&self) -> Vec<MemberState> {
+        let me = MemberState {
+            identity: self.me.clone(),
+            reach: Reach::Own,
+            last_answer: None,
+            error: None,
+        };
+        let others: BTreeSet<_> = self
+            .shares
+            .keys()
+            .flat_map(|table| self.members.others(table, &self.me.peer))
+            .collect();
+        std::iter::once(me)
+            .chain(others.into_iter().filter_map(|peer| self.peer(peer)))
+            .collect()
+    }
+
+    /// All Dejima tables of this peer with their members.
+    pub fn groups(&self) -> Vec<GroupState> {
+        self.shares
+            .values()
+            .map(|share| self.group(share))
+            .collect()
+    }
+
+    /// The peer groups that concern this peer: those in which one of its Dejima tables is.
+    pub fn peer_groups(&self) -> Vec<PeerGroup> {
+        let mut groups = peer_groups(self.knowledge.iter().map(|fact| &**fact));
+        groups.retain(|group| {
+            group
+                .tables
+                .iter()
+                .any(|table| self.shares.contains_key(table))
+        });
+        groups
+    }
+
+    /// What a change of these columns of this peer's Dejima tables may touch.
+    pub fn scope(&self, changed: &BTreeSet<Attribute>) -> Scope {
+        let mut scope = Scope::default();
+        for group in self.peer_groups() {
+            if group.attributes.is_disjoint(changed) {
+                continue;
+            }
+            for (peer, tables) in self.touched(&group, changed) {
+                let reached = scope.peers.entry(peer.clone()).or_insert_with(|| Reached {
+                    tables: BTreeSet::new(),
+                    is_direct: self.members.tables_of(&peer).next().is_some(),
+                    reach: self.reach(&peer),
+                });
+                reached.tables.extend(tables);
+            }
+            scope.attributes.extend(group.attributes);
+        }
+        scope
+    }
+
+    /// The other peers of a group, each with the tables by which a change reaches it.
+    fn touched(
+        &self,
+        group: &PeerGroup,
+        changed: &BTreeSet<Attribute>,
+    ) -> BTreeMap<PeerName, BTreeSet<TableName>> {
+        let mut touched: BTreeMap<PeerName, BTreeSet<TableName>> = BTreeMap::new();
+        let own: BTreeSet<_> = changed.iter().map(|attribute| &attribute.table).collect();
+        for table in &group.tables {
+            // A Dejima table of this peer that does not change here changes nowhere at its members by this peer's word.
+            if self.shares.contains_key(table) && !own.contains(table) {
+                continue;
+            }
+            let members = self.knowledge.of_table(table).filter(|fact| {
+                let mut attributes = fact.shape.attributes();
+                !fact.shape.has_left
+                    && attributes.any(|attribute| group.attributes.contains(&attribute))
+            });
+            for fact in members.filter(|fact| fact.peer != self.me.peer) {
+                touched
+                    .entry(fact.peer.clone())
+                    .or_default()
+                    .insert(table.clone());
+            }
+        }
+        touched
+    }
+
+    fn reach(&self, peer: &PeerName) -> Reach {
+        let contact = self
+            .members
+            .address(peer)
+            .and_then(|address| self.contacts.get(address));
+        contact.map_or(Reach::Unknown, |contact| contact.reach())
+    }
+
+    fn peer(&self, peer: &PeerName) -> Option<MemberState> {
+        let facts = self
+            .knowledge
+            .of_peer(peer)
+            .filter(|fact| fact.is_membership());
+        let fact = facts.max_by_key(|fact| fact.incarnation)?;
+        let contact = self
+            .contacts
+            .get(&*fact.address)
+            .cloned()
+            .unwrap_or_default();
+        let identity = Identity {
+            peer: peer.clone(),
+            address: fact.address.to_string(),
+            incarnation: fact.incarnation,
+        };
+        Some(MemberState {
+            identity,
+            reach: contact.reach(),
+            last_answer: contact.last_answer,
+            error: contact.error,
+        })
+    }
+
+    /// The members that declare a Dejima table as this peer does.
+    fn agreeing(&self, share: &Share) -> BTreeSet<PeerName> {
+        let members = self
+            .knowledge
+            .of_table(&share.table)
+            .filter(|fact| fact.is_membership());
+        let agreeing = members.filter(|fact| fact.shape.schema.as_ref() == Some(&share.schema));
+        agreeing.map(|fact| fact.peer.clone()).collect()
+    }
+
+    fn group(&self, share: &Share) -> GroupState {
+        GroupState {
+            table: share.table.clone(),
+            members: self.agreeing(share).into_iter().collect(),
+            columns: share
+                .schema
+                .columns
+                .iter()
+                .map(|column| column.name.clone())
+                .collect(),
+            missing: self.missing(share),
+        }
+    }
+
+    pub(super) fn membership(&self, share: &Share) -> Membership {
+        let missing = self.missing(share);
+        let members = if missing.is_empty() {
+            let mut members = self.agreeing(share);
+            members.remove(&self.me.peer);
+            Ok(members.into_iter().collect())
+        } else {
+            Err(missing)
+        };
+        Membership {
+            schema: share.schema.clone(),
+            members,
+        }
+    }
+
+    /// What keeps a group from being complete. Refusing changes until then is what keeps a member from being
+    /// left out silently.
+    fn missing(&self, share: &Share) -> Vec<String> {
+        let silent = share
+            .seeds
+            .iter()
+            .filter(|_| !self.remembered.contains(&share.table));
+        let silent = silent.filter_map(|seed| self.silence(share, seed));
+        let members = self
+            .knowledge
+            .of_table(&share.table)
+            .filter(|fact| fact.is_membership());
+        let differing = members.filter_map(|fact| {
+            let difference = difference(&share.schema, fact.shape.schema.as_ref()?)?;
+            Some(format!(
+                "peer \"{}\" at {} declares it otherwise: {difference}",
+                fact.peer, fact.address
+            ))
+        });
+        silent.chain(differing).collect()
+    }
+}

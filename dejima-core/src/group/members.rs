@@ -1,0 +1,278 @@
+//! Who shares the Dejima tables of this peer, where they are reached, and the trees along which news spread.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Fact;
+use super::knowledge::Knowledge;
+use super::tree::Tree;
+use crate::name::{PeerName, TableName};
+
+/// The members of the Dejima tables of a peer, the peer itself among them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members {
+    groups: BTreeMap<TableName, Group>,
+    residents: BTreeMap<Arc<str>, BTreeSet<PeerName>>,
+    places: BTreeMap<PeerName, Place>,
+    /// Where those are of whom others have told that they share a Dejima table, by table.
+    hints: BTreeMap<TableName, BTreeMap<PeerName, Arc<str>>>,
+    away: BTreeSet<PeerName>,
+    /// For two Dejima tables, in order, the first peer that shares both.
+    bridges: BTreeMap<(TableName, TableName), PeerName>,
+    /// Counts the changes of bridges.
+    version: u64,
+}
+
+/// Where a peer was at its newest incarnation.
+#[derive(Clone, Debug)]
+struct Place {
+    incarnation: u64,
+    address: Arc<str>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Group {
+    members: BTreeSet<PeerName>,
+    all: Tree,
+    /// Without those that did not answer: their neighbours are each other's neighbours.
+    reachable: Tree,
+}
+
+impl Members {
+    /// Takes in what is known now of a peer and a Dejima table.
+    pub(super) fn set(&mut self, fact: &Fact) {
+        let hints = self.hints.entry(fact.table().clone()).or_default();
+        if fact.shape.is_partial() && !fact.shape.has_left {
+            hints.insert(fact.peer.clone(), Arc::clone(&fact.address));
+            return;
+        }
+        hints.remove(&fact.peer);
+        if fact.shape.is_partial() {
+            return;
+        }
+        self.move_to(fact);
+        let group = self.groups.entry(fact.table().clone()).or_default();
+        if !fact.is_membership() {
+            group.members.remove(&fact.peer);
+            group.all.remove(&fact.peer);
+            group.reachable.remove(&fact.peer);
+        } else if group.members.insert(fact.peer.clone()) {
+            group.all.insert(&fact.peer);
+            if !self.away.contains(&fact.peer) {
+                group.reachable.insert(&fact.peer);
+            }
+        }
+    }
+
+    /// Takes in all that is known of a peer: it may carry news from the tree of one Dejima table to that of another.
+    pub(super) fn set_bridges(&mut self, peer: &PeerName, knowledge: &Knowledge) {
+        let facts = knowledge.of_peer(peer).filter(|fact| !fact.shape.has_left);
+        let tables: Vec<_> = facts.map(|fact| fact.table().clone()).collect();
+        let is_lost = |(one, other): &(TableName, TableName)| {
+            !tables.contains(one) || !tables.contains(other)
+        };
+        let lost = self
+            .bridges
+            .iter()
+            .filter(|(pair, bridge)| *bridge == peer && is_lost(pair));
+        let lost: Vec<_> = lost.map(|(pair, _)| pair.clone()).collect();
+        for pair in lost {
+            self.version += 1;
+            match first_of_both(knowledge, &pair) {
+                Some(next) => self.bridges.insert(pair, next),
+                None => self.bridges.remove(&pair),
+            };
+        }
+        for (at, one) in tables.iter().enumerate() {
+            for other in &tables[at + 1..] {
+                let pair = (one.clone(), other.clone());
+                if self.bridges.get(&pair).is_none_or(|bridge| peer < bridge) {
+                    self.bridges.insert(pair, peer.clone());
+                    self.version += 1;
+                }
+            }
+        }
+    }
+
+    /// Who carries news from the tree of one Dejima table to that of another.
+    pub(super) fn bridge(&self, one: &TableName, other: &TableName) -> Option<&PeerName> {
+        let pair = (one.min(other).clone(), one.max(other).clone());
+        self.bridges.get(&pair)
+    }
+
+    /// Whether the last call of a peer failed.
+    pub(super) fn is_known_away(&self, peer: &PeerName) -> bool {
+        self.away.contains(peer)
+    }
+
+    /// Counts the changes of bridges.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether news that enter the tree of a Dejima table at `entry` pass `me` on their way to its neighbour `to`.
+    pub(super) fn leads_away(
+        &self,
+        table: &TableName,
+        entry: &PeerName,
+        me: &PeerName,
+        to: &PeerName,
+    ) -> bool {
+        let Some(group) = self.groups.get(table) else {
+            return false;
+        };
+        [&group.all, &group.reachable].into_iter().any(|tree| {
+            match (tree.parent(to), tree.parent(me)) {
+                (Some(parent), _) if parent == me => !tree.is_below(entry, to),
+                (_, Some(parent)) if parent == to => tree.is_below(entry, me),
+                _ => false,
+            }
+        })
+    }
+
+    fn move_to(&mut self, fact: &Fact) {
+        let known = self.places.get(&fact.peer);
+        if known.is_some_and(|known| known.incarnation > fact.incarnation) {
+            return;
+        }
+        let place = Place {
+            incarnation: fact.incarnation,
+            address: Arc::clone(&fact.address),
+        };
+        let before = self.places.insert(fact.peer.clone(), place);
+        if let Some(before) = before.filter(|before| before.address != fact.address) {
+            if let Some(residents) = self.residents.get_mut(&before.address) {
+                residents.remove(&fact.peer);
+            }
+            self.is_back(&fact.peer);
+        }
+        let residents = self.residents.entry(Arc::clone(&fact.address)).or_default();
+        residents.insert(fact.peer.clone());
+    }
+
+    /// Whoever is at this address did not answer.
+    pub(super) fn is_away(&mut self, address: &str) {
+        for peer in self.residents.get(address).cloned().unwrap_or_default() {
+            self.away.insert(peer.clone());
+            self.groups
+                .values_mut()
+                .for_each(|group| group.reachable.remove(&peer));
+            self.version += 1;
+        }
+    }
+
+    /// A peer was heard of.
+    pub(super) fn is_back(&mut self, peer: &PeerName) {
+        if !self.away.remove(peer) {
+            return;
+        }
+        for group in self
+            .groups
+            .values_mut()
+            .filter(|group| group.members.contains(peer))
+        {
+            group.reachable.insert(peer);
+        }
+        self.version += 1;
+    }
+
+    /// The members of a Dejima table without `me`.
+    pub(super) fn others<'a>(
+        &'a self,
+        table: &TableName,
+        me: &'a PeerName,
+    ) -> impl Iterator<Item = &'a PeerName> {
+        let members = self
+            .groups
+            .get(table)
+            .into_iter()
+            .flat_map(|group| &group.members);
+        members.filter(move |peer| *peer != me)
+    }
+
+    /// Whether a peer is a member of a Dejima table.
+    pub(super) fn contains(&self, table: &TableName, peer: &PeerName) -> bool {
+        self.groups
+            .get(table)
+            .is_some_and(|group| group.members.contains(peer))
+    }
+
+    /// The Dejima tables of this peer that another one shares.
+    pub(super) fn tables_of<'a>(
+        &'a self,
+        peer: &'a PeerName,
+    ) -> impl Iterator<Item = &'a TableName> {
+        let groups = self
+            .groups
+            .iter()
+            .filter(|(_, group)| group.members.contains(peer));
+        groups.map(|(table, _)| table)
+    }
+
+    /// Where a peer is reached.
+    pub(super) fn address(&self, peer: &PeerName) -> Option<&str> {
+        self.places.get(peer).map(|place| &*place.address)
+    }
+
+    /// The peers that are at an address, by their own words.
+    pub(super) fn residents(&self, address: &str) -> impl Iterator<Item = &PeerName> {
+        self.residents.get(address).into_iter().flatten()
+    }
+
+    /// Those of whom only others have told that they share a Dejima table, by name, and where they are.
+    pub(super) fn hinted(&self, table: &TableName) -> impl Iterator<Item = (&PeerName, &str)> {
+        let hints = self.hints.get(table).into_iter().flatten();
+        hints.map(|(peer, address)| (peer, &**address))
+    }
+
+    /// Whether others have told that somebody at an address shares a Dejima table.
+    pub(super) fn is_hinted(&self, table: &TableName, address: &str) -> bool {
+        self.hints
+            .get(table)
+            .is_some_and(|hints| hints.values().any(|at| **at == *address))
+    }
+
+    /// Above whom a peer stands in the trees of which Dejima tables, and below whom: both as if everybody could be
+    /// reached, and without those that can't.
+    pub(super) fn neighbours<'a>(&'a self, me: &'a PeerName) -> Neighbours<'a> {
+        let mut neighbours = Neighbours::default();
+        for (table, group) in &self.groups {
+            for tree in [&group.all, &group.reachable] {
+                if let Some(parent) = tree.parent(me) {
+                    neighbours.parents.entry(parent).or_default().insert(table);
+                }
+                for child in tree.children_of(me) {
+                    neighbours.children.entry(child).or_default().insert(table);
+                }
+            }
+        }
+        neighbours
+    }
+
+    /// Whether a peer stands at the top of the tree of a Dejima table, as far as it can reach the others.
+    pub(super) fn is_root(&self, table: &TableName, me: &PeerName) -> bool {
+        self.groups
+            .get(table)
+            .is_some_and(|group| group.reachable.root() == Some(me))
+    }
+}
+
+/// Whom a peer tells its news.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours<'a> {
+    pub(super) parents: BTreeMap<&'a PeerName, BTreeSet<&'a TableName>>,
+    pub(super) children: BTreeMap<&'a PeerName, BTreeSet<&'a TableName>>,
+}
+
+fn first_of_both(knowledge: &Knowledge, (one, other): &(TableName, TableName)) -> Option<PeerName> {
+    let peers = knowledge
+        .of_table(one)
+        .filter(|fact| !fact.shape.has_left)
+        .map(|fact| &fact.peer);
+    let shares = |peer: &&PeerName| {
+        knowledge
+            .of(other, peer)
+            .is_some_and(|fact| !fact.shape.has_left)
+    };
+    peers.into_iter().find(shares).cloned()
+}

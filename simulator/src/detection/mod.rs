@@ -1,0 +1,10 @@
+//! Detection alone, from a handful of peers to ten thousand: the machines that the daemon runs, over a wide-area network
+//! in virtual time.
+
+mod outcome;
+mod topology;
+mod world;
+
+pub use outcome::{Outcome, Wrong};
+pub use topology::{Plan, Table, Topology};
+pub use world::{Conditions, World};
