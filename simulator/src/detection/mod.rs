@@ -2,9 +2,11 @@
 //! in virtual time.
 
 mod outcome;
+mod plot;
 mod topology;
 mod world;
 
 pub use outcome::{Outcome, Wrong};
+pub use plot::plot;
 pub use topology::{Plan, Table, Topology};
 pub use world::{Conditions, World};

@@ -1,5 +1,7 @@
 //! What detection has come to, and whether it is right.
 
+use std::thread;
+
 use dejima_core::group::{Fact, Machine, PeerGroup, peer_groups};
 use dejima_core::name::PeerName;
 use dejima_core::transaction::Millis;
@@ -15,7 +17,7 @@ pub struct Outcome {
     pub messages: u64,
     /// Exchanges begun by the one that began most.
     pub most_messages: u64,
-    /// When the last peer started.
+    /// When the last peer started, or left.
     pub last_start: Millis,
     /// When anybody last learnt anything.
     pub last_update: Millis,
@@ -41,8 +43,29 @@ pub(super) fn expected(facts: &[Fact]) -> Vec<PeerGroup> {
     peer_groups(facts)
 }
 
-/// What is wrong with a peer's groups, if anything: it should have those in which it shares a table.
-pub(super) fn groups_of(machine: &Machine, plan: &Plan, expected: &[PeerGroup]) -> Option<Wrong> {
+/// The peers that have other groups than those in which they share a table; on all processors.
+pub(super) fn wrong(live: &[(&Machine, &Plan)], expected: &[PeerGroup]) -> Vec<Wrong> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let part = live.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let running: Vec<_> = live
+            .chunks(part)
+            .map(|part| {
+                scope.spawn(move || {
+                    part.iter()
+                        .filter_map(|peer| wrong_at(peer, expected))
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        running
+            .into_iter()
+            .flat_map(|part| part.join().expect("comparing does not panic"))
+            .collect()
+    })
+}
+
+fn wrong_at((machine, plan): &(&Machine, &Plan), expected: &[PeerGroup]) -> Option<Wrong> {
     let concerns = |group: &&PeerGroup| {
         plan.shares
             .iter()

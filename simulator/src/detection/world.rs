@@ -8,15 +8,12 @@ use dejima_core::group::{CallId, Fact, Identity, Input, Limits, Machine, Output,
 use dejima_core::name::{PeerName, TableName};
 use dejima_core::transaction::Millis;
 
-use super::outcome::{Outcome, expected, groups_of};
+use super::outcome::{Outcome, expected, wrong};
 use super::topology::{Plan, Topology};
 use crate::random::Random;
 
 /// What a call that is lost costs its caller.
 const DEADLINE_MS: Millis = 3_000;
-
-/// A peer does not leave before it, and whoever knows no other peer, has been heard of.
-const SETTLED_MS: Millis = 30_000;
 
 /// How the network and the peers behave.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +28,6 @@ pub struct Conditions {
     pub late: u64,
     /// How late at most.
     pub late_ms: Millis,
-    /// So many in a thousand leave in the time after that, in good order.
-    pub leaving: u64,
     /// So many in a thousand are killed once and start again.
     pub restarting: u64,
     /// Two halves can't reach each other before this time.
@@ -48,13 +43,12 @@ impl Conditions {
             boot_ms: 100,
             late: 0,
             late_ms: 0,
-            leaving: 0,
             restarting: 0,
             halves_until: 0,
         }
     }
 
-    /// 20 to 200 ms there and back, 5 % loss, 10 % of the peers late, 2 % leaving.
+    /// 20 to 200 ms there and back, 5 % loss, 10 % of the peers up to five seconds late.
     pub fn wide_area() -> Self {
         Self {
             delay_ms: (10, 100),
@@ -62,7 +56,6 @@ impl Conditions {
             boot_ms: 1_000,
             late: 100,
             late_ms: 5_000,
-            leaving: 20,
             restarting: 0,
             halves_until: 0,
         }
@@ -80,6 +73,8 @@ pub struct World {
     events: BTreeMap<u64, Event>,
     next: u64,
     calls: BTreeMap<CallId, (usize, u64, String)>,
+    /// When anybody last started or left.
+    last_start: Millis,
     /// When anybody last learnt anything.
     last_update: Millis,
     complaints: Vec<String>,
@@ -94,6 +89,20 @@ struct Peer {
     ticks: Option<Millis>,
     has_left: bool,
     sent: u64,
+}
+
+impl Peer {
+    fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            machine: None,
+            life: 0,
+            saved: BTreeMap::new(),
+            ticks: None,
+            has_left: false,
+            sent: 0,
+        }
+    }
 }
 
 enum Event {
@@ -125,16 +134,7 @@ enum Event {
 impl World {
     /// A world before anybody has started.
     pub fn new(topology: Topology, conditions: Conditions, seed: u64) -> Self {
-        let peers = topology.plans.into_iter().map(|plan| Peer {
-            plan,
-            machine: None,
-            life: 0,
-            saved: BTreeMap::new(),
-            ticks: None,
-            has_left: false,
-            sent: 0,
-        });
-        let peers: Vec<_> = peers.collect();
+        let peers: Vec<_> = topology.plans.into_iter().map(Peer::new).collect();
         let by_address = peers
             .iter()
             .enumerate()
@@ -149,6 +149,7 @@ impl World {
             events: BTreeMap::new(),
             next: 0,
             calls: BTreeMap::new(),
+            last_start: 0,
             last_update: 0,
             complaints: Vec::new(),
         };
@@ -164,7 +165,6 @@ impl World {
             boot_ms,
             late,
             late_ms,
-            leaving,
             restarting,
             ..
         } = self.conditions;
@@ -175,10 +175,7 @@ impl World {
             self.random.below(boot_ms)
         };
         self.after(start, Event::Start(at));
-        if self.random.chance(leaving) {
-            let leave = boot_ms + late_ms + SETTLED_MS + self.random.below(late_ms.max(boot_ms));
-            self.after(leave, Event::Leave(at));
-        } else if self.random.chance(restarting) {
+        if self.random.chance(restarting) {
             let kill = start + self.random.below(boot_ms + late_ms);
             self.after(kill, Event::Kill(at));
             let pause = 50 + self.random.below(2_000);
@@ -186,19 +183,21 @@ impl World {
         }
     }
 
+    /// Lets so many in a thousand leave all their Dejima tables within so long, in good order.
+    pub fn leave(&mut self, per_mille: u64, within: Millis) {
+        for at in 0..self.peers.len() {
+            if self.random.chance(per_mille) {
+                let wait = self.random.below(within);
+                self.after(wait, Event::Leave(at));
+            }
+        }
+    }
+
     /// Starts one more peer.
     pub fn join(&mut self, plan: Plan) {
         let at = self.peers.len();
         self.by_address.insert(plan.address.clone(), at);
-        self.peers.push(Peer {
-            plan,
-            machine: None,
-            life: 0,
-            saved: BTreeMap::new(),
-            ticks: None,
-            has_left: false,
-            sent: 0,
-        });
+        self.peers.push(Peer::new(plan));
         self.after(0, Event::Start(at));
     }
 
@@ -231,10 +230,10 @@ impl World {
             .flat_map(|peer| own_facts(&peer.plan, peer.life));
         let facts: Vec<_> = facts.collect();
         let expected = expected(&facts);
-        let wrong = live.iter().filter_map(|peer| {
-            let machine = peer.machine.as_ref()?;
-            groups_of(machine, &peer.plan, &expected)
-        });
+        let live: Vec<_> = live
+            .iter()
+            .filter_map(|peer| Some((peer.machine.as_ref()?, &peer.plan)))
+            .collect();
         Outcome {
             peers: live.len(),
             messages: self.peers.iter().map(|peer| peer.sent).sum(),
@@ -244,14 +243,9 @@ impl World {
                 .map(|peer| peer.sent)
                 .max()
                 .unwrap_or_default(),
-            last_start: self
-                .peers
-                .iter()
-                .filter_map(|peer| peer.machine.as_ref().map(|_| 0))
-                .max()
-                .unwrap_or_default(),
+            last_start: self.last_start,
             last_update: self.last_update,
-            wrong: wrong.collect(),
+            wrong: wrong(&live, &expected),
             complaints: self.complaints.clone(),
         }
     }
@@ -271,7 +265,7 @@ impl World {
         match event {
             Event::Start(at) => self.start(at),
             Event::Kill(at) => self.peers[at].machine = None,
-            Event::Leave(at) => self.leave(at),
+            Event::Leave(at) => self.end(at),
             Event::Tick(at, life) => {
                 if self.peers[at].life == life {
                     self.peers[at].ticks = None;
@@ -327,6 +321,7 @@ impl World {
             return;
         }
         peer.life += 1;
+        self.last_start = self.now;
         let me = Identity {
             peer: peer.plan.peer.clone(),
             address: peer.plan.address.clone(),
@@ -344,7 +339,7 @@ impl World {
     }
 
     /// It starts again and shares nothing any more.
-    fn leave(&mut self, at: usize) {
+    fn end(&mut self, at: usize) {
         self.peers[at].plan.shares.clear();
         self.start(at);
         self.peers[at].has_left = true;
