@@ -132,7 +132,7 @@ impl Contact {
 
     /// Where in the own log that stands which a fact from there shows to be known there: all that would be told of it.
     fn known_there(&mut self, knowledge: &Knowledge, fact: &Arc<Fact>) -> Option<Position> {
-        let known = knowledge.of(fact.table(), &fact.peer)?;
+        let (known, position) = knowledge.find(fact.table(), &fact.peer)?;
         if known.incarnation > fact.incarnation {
             return None;
         }
@@ -141,9 +141,7 @@ impl Contact {
                 Some(shape) => fact.shape.contains(&shape),
                 None => true,
             };
-        knowledge
-            .position(fact.table(), &fact.peer)
-            .filter(|_| is_all)
+        is_all.then_some(position)
     }
 
     /// It was told what a message covered.
@@ -250,23 +248,29 @@ impl Contact {
             let to = to.as_ref();
             to.is_none_or(|to| way::is_due(knowledge, members, fact, me, to, &there, along))
         };
-        let mut news = None;
-        for (position, fact) in knowledge.after(self.looked) {
+        let to = self.concern.peer.clone();
+        let mut is_news = |position: Position, fact: &Arc<Fact>| {
             // What it is told of itself is no reason to call it.
-            let is_news = Some(&fact.peer) != self.concern.peer.as_ref()
+            Some(&fact.peer) != to.as_ref()
+                && position > self.known
                 && !self.from_there.contains(position)
                 && self.concern.shape_for(me, knowledge, fact).is_some()
-                && is_due(fact);
-            if is_news && fact.peer == *me {
-                return Some(true);
-            }
-            if is_news {
-                news = Some(false);
-            } else if news.is_none() {
-                self.looked = position;
-            }
+                && is_due(fact)
+        };
+        let mut own = knowledge.of_peer(me);
+        if own.any(|fact| {
+            let position = knowledge.position(fact.table(), me);
+            position.is_some_and(|position| is_news(position, fact))
+        }) {
+            return Some(true);
         }
-        news
+        for (position, fact) in knowledge.after(self.looked) {
+            if is_news(position, fact) {
+                return Some(false);
+            }
+            self.looked = position;
+        }
+        None
     }
 
     /// Whether it can be reached, as far as is known.

@@ -68,7 +68,9 @@ impl Knowledge {
 
     /// What a peer shares tells along which ways news of it travel: another Dejima table of it has become known, so what is
     /// known of it otherwise stands at the end of the log again.
-    pub(super) fn touch(&mut self, fact: &Fact) -> Vec<Moved> {
+    ///
+    /// What stands behind `since` nobody has looked at yet.
+    pub(super) fn touch(&mut self, fact: &Fact, since: Position) -> Vec<Moved> {
         let others = self
             .of_peer(&fact.peer)
             .filter(|other| other.table() != fact.table());
@@ -78,6 +80,9 @@ impl Knowledge {
             let Some(from) = self.position(other.table(), &other.peer) else {
                 continue;
             };
+            if from > since {
+                continue;
+            }
             self.log.remove(&from);
             self.append(&other);
             let before = Arc::clone(&other.shape);
@@ -229,6 +234,16 @@ impl Knowledge {
     /// What is known of one peer and Dejima table.
     pub(super) fn of(&self, table: &TableName, peer: &PeerName) -> Option<&Arc<Fact>> {
         self.entry(table, peer).map(|entry| &entry.fact)
+    }
+
+    /// The same, and where in the log it stands.
+    pub(super) fn find(
+        &self,
+        table: &TableName,
+        peer: &PeerName,
+    ) -> Option<(&Arc<Fact>, Position)> {
+        self.entry(table, peer)
+            .map(|entry| (&entry.fact, entry.position))
     }
 
     /// Where in the log that stands.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Fact;
 use super::knowledge::Knowledge;
 use super::tree::Tree;
+use crate::delta::Schema;
 use crate::name::{PeerName, TableName};
 
 /// The members of the Dejima tables of a peer, the peer itself among them.
@@ -33,14 +34,16 @@ struct Place {
 #[derive(Clone, Debug, Default)]
 struct Group {
     members: BTreeSet<PeerName>,
+    /// Those of them that declare the Dejima table as this peer does.
+    agreeing: BTreeSet<PeerName>,
     all: Tree,
     /// Without those that did not answer: their neighbours are each other's neighbours.
     reachable: Tree,
 }
 
 impl Members {
-    /// Takes in what is known now of a peer and a Dejima table.
-    pub(super) fn set(&mut self, fact: &Fact) {
+    /// Takes in what is known now of a peer and a Dejima table, which this peer declares so.
+    pub(super) fn set(&mut self, fact: &Fact, own: Option<&Schema>) {
         let hints = self.hints.entry(fact.table().clone()).or_default();
         if fact.shape.is_partial() && !fact.shape.has_left {
             hints.insert(fact.peer.clone(), Arc::clone(&fact.address));
@@ -52,6 +55,11 @@ impl Members {
         }
         self.move_to(fact);
         let group = self.groups.entry(fact.table().clone()).or_default();
+        if fact.is_membership() && fact.shape.schema.as_ref() == own {
+            group.agreeing.insert(fact.peer.clone());
+        } else {
+            group.agreeing.remove(&fact.peer);
+        }
         if !fact.is_membership() {
             group.members.remove(&fact.peer);
             group.all.remove(&fact.peer);
@@ -66,6 +74,9 @@ impl Members {
 
     /// Takes in all that is known of a peer: it may carry news from the tree of one Dejima table to that of another.
     pub(super) fn set_bridges(&mut self, peer: &PeerName, knowledge: &Knowledge) {
+        if self.bridges.is_empty() && knowledge.of_peer(peer).nth(1).is_none() {
+            return;
+        }
         let facts = knowledge.of_peer(peer).filter(|fact| !fact.shape.has_left);
         let tables: Vec<_> = facts.map(|fact| fact.table().clone()).collect();
         let is_lost = |(one, other): &(TableName, TableName)| {
@@ -135,6 +146,11 @@ impl Members {
         if known.is_some_and(|known| known.incarnation > fact.incarnation) {
             return;
         }
+        if known.is_some_and(|known| {
+            known.incarnation == fact.incarnation && known.address == fact.address
+        }) {
+            return;
+        }
         let place = Place {
             incarnation: fact.incarnation,
             address: Arc::clone(&fact.address),
@@ -188,6 +204,18 @@ impl Members {
             .into_iter()
             .flat_map(|group| &group.members);
         members.filter(move |peer| *peer != me)
+    }
+
+    /// The members of a Dejima table that declare it as this peer does.
+    pub(super) fn agreeing(&self, table: &TableName) -> impl Iterator<Item = &PeerName> {
+        let groups = self.groups.get(table).into_iter();
+        groups.flat_map(|group| &group.agreeing)
+    }
+
+    /// Whether all members of a Dejima table declare it as this peer does.
+    pub(super) fn all_agree(&self, table: &TableName) -> bool {
+        let group = self.groups.get(table);
+        group.is_none_or(|group| group.agreeing.len() == group.members.len())
     }
 
     /// Whether a peer is a member of a Dejima table.

@@ -92,6 +92,26 @@ impl Topology {
         }
     }
 
+    /// So many peers that share one Dejima table. Each knows one other, so that the seeds are a random spanning tree.
+    pub fn spanning_tree(random: &mut Random, peers: usize) -> Self {
+        let plan = |at: usize| {
+            let seed = (at > 0).then(|| address(&format!("p{}", random.index(at))));
+            Plan {
+                peer: peer(&format!("p{at}")),
+                address: address(&format!("p{at}")),
+                shares: vec![Share {
+                    table: table_name("People"),
+                    schema: schema(PERSON.map(|(name, _)| name.to_owned()).into_iter()),
+                    links: Links::new(),
+                    seeds: seed.into_iter().collect(),
+                }],
+            }
+        };
+        let mut plans: Vec<_> = (0..peers).map(plan).collect();
+        random.shuffle(&mut plans);
+        Self { plans }
+    }
+
     /// So many peers of the worked example, a third of each kind. Each knows one other for each of its Dejima tables, so that
     /// their seeds are a random tree.
     pub fn random_tree(random: &mut Random, peers: usize) -> Self {

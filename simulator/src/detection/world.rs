@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use dejima_core::group::{CallId, Fact, Identity, Input, Limits, Machine, Output, Said};
-use dejima_core::name::{PeerName, TableName};
+use dejima_core::name::PeerName;
 use dejima_core::transaction::Millis;
 
 use super::outcome::{Outcome, expected, wrong};
@@ -85,7 +85,8 @@ struct Peer {
     machine: Option<Machine>,
     /// Counts its starts.
     life: u64,
-    saved: BTreeMap<(TableName, PeerName), Arc<Fact>>,
+    /// What it has asked to be kept, the newest of a kind last.
+    saved: Vec<Arc<Fact>>,
     ticks: Option<Millis>,
     has_left: bool,
     sent: u64,
@@ -97,7 +98,7 @@ impl Peer {
             plan,
             machine: None,
             life: 0,
-            saved: BTreeMap::new(),
+            saved: Vec::new(),
             ticks: None,
             has_left: false,
             sent: 0,
@@ -327,7 +328,12 @@ impl World {
             address: peer.plan.address.clone(),
             incarnation: peer.life,
         };
-        let known = peer.saved.values().map(|fact| (**fact).clone()).collect();
+        let mut newest = BTreeMap::new();
+        for fact in peer.saved.drain(..) {
+            newest.insert((fact.table().clone(), fact.peer.clone()), fact);
+        }
+        let known = newest.values().map(|fact| (**fact).clone()).collect();
+        peer.saved = newest.into_values().collect();
         peer.machine = Some(Machine::new(
             me,
             peer.plan.shares.clone(),
@@ -368,12 +374,7 @@ impl World {
             match output {
                 Output::Ask { address, said } => self.ask(at, life, address, said),
                 Output::Answer { call, said } => self.answer(at, call, said),
-                Output::Save(facts) => {
-                    for fact in facts {
-                        let place = (fact.table().clone(), fact.peer.clone());
-                        self.peers[at].saved.insert(place, fact);
-                    }
-                }
+                Output::Save(facts) => self.peers[at].saved.extend(facts),
                 Output::Complain(said) => {
                     if !said.contains("calling again") {
                         self.complaints

@@ -15,7 +15,8 @@ impl Machine {
         let (own, relayed): (Vec<_>, Vec<_>) = facts.iter().partition(|fact| fact.peer == *from);
         let mut news = Vec::new();
         for fact in own.into_iter().chain(relayed) {
-            if !self.may_say(from, fact) {
+            let known = self.knowledge.of(fact.table(), &fact.peer);
+            if known.is_some_and(|known| Arc::ptr_eq(known, fact)) || !self.may_say(from, fact) {
                 continue;
             }
             match self.take_in(fact) {

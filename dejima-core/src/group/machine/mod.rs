@@ -41,6 +41,8 @@ pub struct Machine {
     /// By address: everybody who was to be called, or has called.
     contacts: BTreeMap<String, Contact>,
     counters: Counters,
+    /// The end of the log when the last input was done with.
+    looked: u64,
     /// Dejima tables whose members have changed since the transaction machine was told.
     changed: BTreeSet<TableName>,
     /// What the transaction machine was told last.
@@ -67,6 +69,7 @@ impl Machine {
             met: BTreeSet::new(),
             contacts: BTreeMap::new(),
             counters: Counters::default(),
+            looked: 0,
             changed: shares.keys().cloned().collect(),
             told: BTreeMap::new(),
             complaints: BTreeSet::new(),
@@ -96,6 +99,7 @@ impl Machine {
         }
         self.tell_members(now);
         self.call(now);
+        self.looked = self.knowledge.end();
     }
 
     /// The next thing to do, if any.
@@ -193,7 +197,7 @@ impl Machine {
         let is_new = self.knowledge.of(fact.table(), &fact.peer).is_none();
         let (learnt, now, moved) = self.knowledge.learn(fact);
         let touched = if is_new {
-            self.knowledge.touch(fact)
+            self.knowledge.touch(fact, self.looked)
         } else {
             Vec::new()
         };
@@ -202,13 +206,18 @@ impl Machine {
             contacts.for_each(|contact| contact.moved(&self.knowledge, moved));
         }
         if self.shares.contains_key(now.table()) {
-            self.members.set(&now);
+            self.members.set(
+                &now,
+                self.shares.get(now.table()).map(|share| &share.schema),
+            );
             self.changed.insert(now.table().clone());
             if now.is_membership() && now.peer != self.me.peer {
                 self.met.insert(now.table().clone());
             }
         }
-        self.members.set_bridges(&now.peer, &self.knowledge);
+        if is_new || now.shape.has_left {
+            self.members.set_bridges(&now.peer, &self.knowledge);
+        }
         learnt
     }
 

@@ -167,20 +167,10 @@ impl Machine {
         })
     }
 
-    /// The members that declare a Dejima table as this peer does.
-    fn agreeing(&self, share: &Share) -> BTreeSet<PeerName> {
-        let members = self
-            .knowledge
-            .of_table(&share.table)
-            .filter(|fact| fact.is_membership());
-        let agreeing = members.filter(|fact| fact.shape.schema.as_ref() == Some(&share.schema));
-        agreeing.map(|fact| fact.peer.clone()).collect()
-    }
-
     fn group(&self, share: &Share) -> GroupState {
         GroupState {
             table: share.table.clone(),
-            members: self.agreeing(share).into_iter().collect(),
+            members: self.members.agreeing(&share.table).cloned().collect(),
             columns: share
                 .schema
                 .columns
@@ -194,9 +184,11 @@ impl Machine {
     pub(super) fn membership(&self, share: &Share) -> Membership {
         let missing = self.missing(share);
         let members = if missing.is_empty() {
-            let mut members = self.agreeing(share);
-            members.remove(&self.me.peer);
-            Ok(members.into_iter().collect())
+            let members = self.members.agreeing(&share.table);
+            Ok(members
+                .filter(|peer| **peer != self.me.peer)
+                .cloned()
+                .collect())
         } else {
             Err(missing)
         };
@@ -225,6 +217,9 @@ impl Machine {
                 fact.peer, fact.address
             ))
         });
+        if self.members.all_agree(&share.table) {
+            return silent.collect();
+        }
         silent.chain(differing).collect()
     }
 }
