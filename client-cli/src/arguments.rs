@@ -35,10 +35,16 @@ pub(crate) enum Command {
     Sql(Sql),
     /// Who this peer is and whom it knows.
     Peers,
-    /// Each Dejima table of the peer and the peers that share it.
-    Groups,
+    /// Each Dejima table of the peer and the peers that share it, and the peer groups: what depends on what.
+    Groups {
+        /// Instead: what it took to detect them, since the peer started.
+        #[arg(long)]
+        stats: bool,
+    },
     /// Each Dejima table of the peer and how it lies over the base tables.
     Tables,
+    /// What an UPDATE, INSERT or DELETE would write, and which peers would hear of it. Nothing is executed.
+    Explain(Explain),
     /// Global transactions in flight at the peer.
     #[command(subcommand)]
     Tx(Tx),
@@ -170,6 +176,14 @@ pub(crate) struct Sql {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// One or more statements (one transaction).
+    pub(crate) sql: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Install {
     /// Connection string of the database, as a superuser.
     #[arg(long, value_name = "SUPERUSER_URL", required_unless_present = "print")]
@@ -235,6 +249,17 @@ mod tests {
         assert!(parse("dejima tx resolve bank:1 --abort --yes"));
         assert!(!parse("dejima tx resolve bank:1"));
         assert!(!parse("dejima tx resolve bank:1 --commit --abort"));
+    }
+
+    #[test]
+    fn a_statement_is_explained_as_somebody() {
+        let words = ["dejima", "explain", "-U", "bank", "UPDATE t SET a = 1"];
+        let Command::Explain(explain) = Arguments::parse_from(words).command else {
+            panic!("an explanation");
+        };
+        let expected = ("UPDATE t SET a = 1", Some("bank"));
+        assert_eq!((&*explain.sql, explain.place.user.as_deref()), expected);
+        assert!(Arguments::try_parse_from(["dejima", "explain"]).is_err());
     }
 
     #[test]

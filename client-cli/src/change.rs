@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use dejima_core::strategy::identifier;
 use serde_json::{Value, json};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
@@ -107,7 +108,7 @@ impl Statement {
         let null = null.iter().map(|column| (column.as_str(), None));
         named
             .chain(null)
-            .map(|(column, value)| (quote(column), self.place(value)))
+            .map(|(column, value)| (identifier(column), self.place(value)))
     }
 
     /// Takes a value and says what stands for it in the statement.
@@ -118,7 +119,7 @@ impl Statement {
 
     fn condition(&mut self, key: &[Assignment]) -> String {
         let equal =
-            |a: &Assignment| format!("{} = {}", quote(&a.column), self.place(Some(&a.value)));
+            |a: &Assignment| format!("{} = {}", identifier(&a.column), self.place(Some(&a.value)));
         key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }
 
@@ -134,10 +135,6 @@ async fn target(client: &Client, table: &str) -> Result<String, tokio_postgres::
         .query_one("SELECT $1::text::regclass::text", &[&table])
         .await?;
     Ok(row.get(0))
-}
-
-fn quote(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
 /// A change of no row is a failure: the key was wrong.
@@ -159,7 +156,7 @@ fn report(rows: u64, done: &str, output: Output) -> anyhow::Result<()> {
 }
 
 /// Connects where `--database` says, else where the peer says that its database is.
-async fn connect(place: &Place, peer: Option<String>) -> anyhow::Result<Client> {
+pub(crate) async fn connect(place: &Place, peer: Option<String>) -> anyhow::Result<Client> {
     let url = match (&place.database, peer) {
         (Some(url), _) => url.clone(),
         (None, Some(address)) => inspect::database_place(&address).await?,

@@ -1,7 +1,9 @@
 //! A look into a running peer, by its operator service.
 
 use dejima_proto::v1::operator_client::OperatorClient;
-use dejima_proto::v1::{GroupsRequest, PeerState, PeersRequest, TablesRequest};
+use dejima_proto::v1::{
+    Detection, Group, GroupsRequest, PeerGroup, PeerState, PeersRequest, TablesRequest,
+};
 use dejima_testbed::connect_channel;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -42,37 +44,83 @@ pub(crate) async fn peers(address: &str, output: Output) -> anyhow::Result<()> {
     Ok(print(rows)?)
 }
 
-/// The Dejima tables and who shares them.
-pub(crate) async fn groups(address: &str, output: Output) -> anyhow::Result<()> {
+/// The Dejima tables and who shares them, and the peer groups; or what detection has done.
+pub(crate) async fn groups(address: &str, stats: bool, output: Output) -> anyhow::Result<()> {
     let answer = operator(address)?.groups(bounded(GroupsRequest {})).await;
-    let groups = answer
+    let answer = answer
         .map_err(|status| unanswered(address, &status))?
-        .into_inner()
-        .groups;
-    if output == Output::Json {
-        let groups = groups.iter().map(|group| {
-            json!({
-                "table": group.table, "members": group.members, "columns": group.columns,
-                "complete": group.complete, "missing": group.missing,
-            })
-        });
-        return Ok(print_json(
-            &json!({ "groups": groups.collect::<Vec<_>>() }),
-        )?);
+        .into_inner();
+    let detection = answer.detection.unwrap_or_default();
+    match (output, stats) {
+        (Output::Json, _) => Ok(print_json(&json!({
+            "groups": answer.groups.iter().map(group_json).collect::<Vec<_>>(),
+            "peer_groups": answer.peer_groups.iter().map(peer_group_json).collect::<Vec<_>>(),
+            "detection": detection_json(&detection),
+        }))?),
+        (Output::Table, true) => print_detection(&detection),
+        (Output::Table, false) => print_groups(&answer.groups, &answer.peer_groups),
     }
+}
+
+fn print_groups(groups: &[Group], peer_groups: &[PeerGroup]) -> anyhow::Result<()> {
     let mut rows = table(&["table", "members", "columns", "complete"]);
-    for group in &groups {
-        let complete = if group.complete {
-            "yes".to_owned()
-        } else {
-            format!("no: {}", group.missing.join("; "))
-        };
+    for group in groups {
         rows.add_row([
             &group.table,
             &group.members.join(", "),
             &group.columns.join(", "),
-            &complete,
+            &complete_text(group.complete, &group.missing),
         ]);
+    }
+    print(rows)?;
+    let mut rows = table(&["dejima tables", "attributes", "peers"]);
+    for group in peer_groups {
+        rows.add_row([
+            &group.dejima_tables.join(", "),
+            &group.attributes.join(", "),
+            &group.peers.join(", "),
+        ]);
+    }
+    Ok(print(rows)?)
+}
+
+/// Whether a group is complete, and if not, what is missing.
+pub(crate) fn complete_text(complete: bool, missing: &[String]) -> String {
+    if complete {
+        "yes".to_owned()
+    } else {
+        format!("no: {}", missing.join("; "))
+    }
+}
+
+fn print_detection(detection: &Detection) -> anyhow::Result<()> {
+    let ago = |ms: Option<u64>| {
+        ms.map_or_else(
+            || "never".to_owned(),
+            |ms| format!("{} ago", duration_text(ms)),
+        )
+    };
+    let complete = detection
+        .complete_ms_ago
+        .map_or_else(|| "not now".to_owned(), duration_text);
+    let facts = [
+        ("messages sent", detection.messages_sent.to_string()),
+        ("messages received", detection.messages_received.to_string()),
+        (
+            "messages unanswered",
+            detection.messages_unanswered.to_string(),
+        ),
+        ("updates", detection.updates.to_string()),
+        ("conflicts", detection.conflicts.to_string()),
+        ("broadcasts", detection.broadcasts.to_string()),
+        ("ready since", duration_text(detection.ready_ms_ago)),
+        ("last update", ago(detection.last_update_ms_ago)),
+        ("last broadcast", ago(detection.last_broadcast_ms_ago)),
+        ("complete since", complete),
+    ];
+    let mut rows = table(&["detection", "since the peer started"]);
+    for (name, value) in facts {
+        rows.add_row([name, &value]);
     }
     Ok(print(rows)?)
 }
@@ -204,6 +252,29 @@ fn peer_json(peer: &PeerState) -> Value {
         "name": peer.name, "type": peer.r#type, "address": peer.address, "incarnation": peer.incarnation,
         "state": peer.state, "last_answer_ms_ago": peer.last_answer_ms_ago, "error": peer.error,
         "database": peer.database,
+    })
+}
+
+fn group_json(group: &Group) -> Value {
+    json!({
+        "table": group.table, "members": group.members, "columns": group.columns,
+        "complete": group.complete, "missing": group.missing,
+    })
+}
+
+fn peer_group_json(group: &PeerGroup) -> Value {
+    json!({
+        "dejima_tables": group.dejima_tables, "attributes": group.attributes, "peers": group.peers,
+    })
+}
+
+fn detection_json(detection: &Detection) -> Value {
+    json!({
+        "messages_sent": detection.messages_sent, "messages_received": detection.messages_received,
+        "messages_unanswered": detection.messages_unanswered, "updates": detection.updates,
+        "conflicts": detection.conflicts, "broadcasts": detection.broadcasts,
+        "ready_ms_ago": detection.ready_ms_ago, "last_update_ms_ago": detection.last_update_ms_ago,
+        "last_broadcast_ms_ago": detection.last_broadcast_ms_ago, "complete_ms_ago": detection.complete_ms_ago,
     })
 }
 

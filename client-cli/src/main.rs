@@ -4,6 +4,7 @@ mod arguments;
 mod change;
 mod demo;
 mod doctor;
+mod explain;
 mod failure;
 mod inspect;
 mod installation;
@@ -78,8 +79,9 @@ async fn run_async(
         Command::Delete(arguments) => change::delete(arguments, peer, output).await?,
         Command::Sql(arguments) => change::sql(arguments, peer, output).await?,
         Command::Peers => inspect::peers(&address(peer)?, output).await?,
-        Command::Groups => inspect::groups(&address(peer)?, output).await?,
+        Command::Groups { stats } => inspect::groups(&address(peer)?, stats, output).await?,
         Command::Tables => inspect::tables(&address(peer)?, output).await?,
+        Command::Explain(arguments) => explain::explain(arguments, &address(peer)?, output).await?,
         Command::Tx(arguments::Tx::List) => transaction::list(&address(peer)?, output).await?,
         Command::Tx(arguments::Tx::Show { gid }) => {
             transaction::show(&address(peer)?, &gid, output).await?

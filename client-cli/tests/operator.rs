@@ -50,6 +50,7 @@ fn manual_and_completions_know_the_commands() {
         "{manual}"
     );
     assert!(said(&dejima("", &["man", "doctor"])).contains("critical"));
+    assert!(said(&dejima("", &["man", "explain"])).contains("Nothing is executed"));
     let completions = said(&dejima("", &["completions", "bash"]));
     assert!(completions.contains("doctor") && completions.contains("resolve"));
 }

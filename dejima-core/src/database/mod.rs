@@ -14,6 +14,7 @@ mod outcome;
 mod refuse;
 mod resolve;
 mod session;
+mod touched;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -34,6 +35,7 @@ pub use examine::{Examinee, Trace};
 pub use install::{Installation, install, install_sql};
 pub use look::{Lock, MarkedRow, MarkedRows, Sight};
 use session::Session;
+pub use touched::BaseTableChange;
 
 /// The version of what sql/ installs; a database of another version is refused until it is installed again.
 pub const VERSION: i32 = 3;

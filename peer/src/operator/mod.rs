@@ -1,6 +1,7 @@
 //! The service for the operator: what the machines hold, read inside the event loop, and what the database shows.
 
 mod examine;
+mod scope;
 mod show;
 mod words;
 
@@ -108,6 +109,11 @@ impl Operator for OperatorService {
     async fn tables(&self, _: Request<v1::TablesRequest>) -> Answer<v1::TablesResponse> {
         let tables = self.known.tables.iter().map(table_to_wire).collect();
         Ok(Response::new(v1::TablesResponse { tables }))
+    }
+
+    async fn scope(&self, request: Request<v1::ScopeRequest>) -> Answer<v1::ScopeResponse> {
+        let changes = request.into_inner().changes;
+        Ok(Response::new(self.scope_of(changes).await?))
     }
 
     async fn transactions(

@@ -2,7 +2,8 @@
 
 use dejima_core::database::DeclaredTable;
 use dejima_core::examine::{Finding, State};
-use dejima_core::group::{Counters, GroupState, MemberState, PeerGroup, Reach};
+use dejima_core::group::{Counters, GroupState, MemberState, PeerGroup, Reach, Reached};
+use dejima_core::name::PeerName;
 use dejima_core::transaction::{Millis, ResolveAnswer, Summary};
 use dejima_proto::v1;
 use dejima_proto::v1::resolve_response::Answer;
@@ -10,21 +11,33 @@ use dejima_proto::v1::resolve_response::Answer;
 use crate::wire;
 
 pub(super) fn peer_to_wire(now: Millis, peer: MemberState) -> v1::PeerState {
-    let state = match peer.reach {
-        Reach::Own => "self",
-        Reach::Reachable => "reachable",
-        Reach::Unreachable => "unreachable",
-        Reach::Unknown => "unknown",
-    };
     v1::PeerState {
         name: peer.identity.peer.into(),
         r#type: String::new(),
         address: peer.identity.address,
         incarnation: peer.identity.incarnation,
-        state: state.into(),
+        state: state(peer.reach).into(),
         last_answer_ms_ago: peer.last_answer.map(|then| now.saturating_sub(then)),
         error: peer.error.unwrap_or_default(),
         database: String::new(),
+    }
+}
+
+fn state(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Own => "self",
+        Reach::Reachable => "reachable",
+        Reach::Unreachable => "unreachable",
+        Reach::Unknown => "unknown",
+    }
+}
+
+pub(super) fn reached_to_wire((peer, reached): (PeerName, Reached)) -> v1::ScopePeer {
+    v1::ScopePeer {
+        name: peer.into(),
+        tables: reached.tables.into_iter().map(String::from).collect(),
+        is_direct: reached.is_direct,
+        state: state(reached.reach).into(),
     }
 }
 

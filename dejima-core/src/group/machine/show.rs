@@ -97,9 +97,11 @@ impl Machine {
             for (peer, tables) in self.touched(&group, changed) {
                 let reached = scope.peers.entry(peer.clone()).or_insert_with(|| Reached {
                     tables: BTreeSet::new(),
-                    is_direct: self.members.tables_of(&peer).next().is_some(),
+                    is_direct: false,
                     reach: self.reach(&peer),
                 });
+                // What is touched of this peer's own Dejima tables, it tells their members itself.
+                reached.is_direct |= tables.iter().any(|table| self.shares.contains_key(table));
                 reached.tables.extend(tables);
             }
             scope.attributes.extend(group.attributes);
@@ -107,32 +109,67 @@ impl Machine {
         scope
     }
 
-    /// The other peers of a group, each with the tables by which a change reaches it.
-    fn touched(
-        &self,
-        group: &PeerGroup,
+    /// The other peers of a group, each with the tables by which a change reaches it: this peer tells the members of its
+    /// own tables, and whoever hears of the change by one table may tell the members of another.
+    fn touched<'a>(
+        &'a self,
+        group: &'a PeerGroup,
         changed: &BTreeSet<Attribute>,
     ) -> BTreeMap<PeerName, BTreeSet<TableName>> {
         let mut touched: BTreeMap<PeerName, BTreeSet<TableName>> = BTreeMap::new();
         let own: BTreeSet<_> = changed.iter().map(|attribute| &attribute.table).collect();
-        for table in &group.tables {
-            // A Dejima table of this peer that does not change here changes nowhere at its members by this peer's word.
-            if self.shares.contains_key(table) && !own.contains(table) {
-                continue;
-            }
-            let members = self.knowledge.of_table(table).filter(|fact| {
-                let mut attributes = fact.shape.attributes();
-                !fact.shape.has_left
-                    && attributes.any(|attribute| group.attributes.contains(&attribute))
-            });
-            for fact in members.filter(|fact| fact.peer != self.me.peer) {
+        let (own, others): (Vec<_>, Vec<_>) =
+            group.tables.iter().partition(|table| own.contains(table));
+        for table in own {
+            for peer in self.concerned(group, table) {
                 touched
-                    .entry(fact.peer.clone())
+                    .entry(peer.clone())
                     .or_default()
                     .insert(table.clone());
             }
         }
-        touched
+        // A Dejima table of this peer that does not change here changes nowhere at its members by this peer's word.
+        let others = others
+            .into_iter()
+            .filter(|table| !self.shares.contains_key(*table));
+        let others: Vec<_> = others
+            .map(|table| (table, self.concerned(group, table)))
+            .collect();
+        loop {
+            let mut told = Vec::new();
+            for (table, peers) in &others {
+                let hears = |peer: &&&PeerName, by_another: bool| {
+                    let by = touched.get(**peer).into_iter().flatten();
+                    by.into_iter().any(|by| (by != *table) == by_another)
+                };
+                // Nobody tells himself: the second one tells the first.
+                let tellers: Vec<_> = peers.iter().filter(|p| hears(p, true)).take(2).collect();
+                let is_new = |peer: &&&PeerName| {
+                    !hears(peer, false) && tellers.iter().any(|teller| teller != peer)
+                };
+                told.extend(peers.iter().filter(is_new).map(|peer| (*peer, *table)));
+            }
+            if told.is_empty() {
+                return touched;
+            }
+            for (peer, table) in told {
+                touched
+                    .entry(peer.clone())
+                    .or_default()
+                    .insert(table.clone());
+            }
+        }
+    }
+
+    /// The other members of a Dejima table that have attributes of the group there.
+    fn concerned(&self, group: &PeerGroup, table: &TableName) -> BTreeSet<&PeerName> {
+        let members = self.knowledge.of_table(table).filter(|fact| {
+            let mut attributes = fact.shape.attributes();
+            !fact.shape.has_left
+                && attributes.any(|attribute| group.attributes.contains(&attribute))
+        });
+        let members = members.map(|fact| &fact.peer);
+        members.filter(|peer| **peer != self.me.peer).collect()
     }
 
     fn reach(&self, peer: &PeerName) -> Reach {
