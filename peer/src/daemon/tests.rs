@@ -8,7 +8,7 @@ use dejima_core::database::{Examinee, Sight, Trace};
 use dejima_core::delta::{Captured, Column, Put, PutRow, Schema};
 use dejima_core::examine::Finding;
 use dejima_core::group::{Fact, Links, Shape};
-use dejima_core::name::{Gid, PeerName};
+use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{Answer, Outcome, Recovered, Request};
 use dejima_proto::v1::callback_client::CallbackClient;
 use dejima_proto::v1::close_response::Answer as Said;

@@ -8,5 +8,5 @@ mod world;
 
 pub use outcome::{Outcome, Wrong};
 pub use plot::plot;
-pub use topology::{Plan, Table, Topology};
+pub use topology::{Plan, Topology};
 pub use world::{Conditions, World};

@@ -26,19 +26,13 @@ pub struct Topology {
     pub plans: Vec<Plan>,
 }
 
-/// One Dejima table as one kind of peer sees it: its columns, each with the base column that it comes from.
-#[derive(Clone, Debug)]
-pub struct Table {
-    /// Its name.
-    pub name: &'static str,
-    /// Pairs of column and base column.
-    pub columns: &'static [(&'static str, &'static str)],
-}
+/// A kind of organisation, and its Dejima tables, each with the columns beside the person's name.
+type Kind = (&'static str, [(&'static str, &'static [&'static str]); 2]);
 
 const PERSON: [(&str, &str); 2] = [("first_name", "first_name"), ("last_name", "last_name")];
 
-/// The worked example: each kind of organisation with its Dejima tables and the columns beside the person's name.
-const KINDS: [(&str, [(&str, &[&str]); 2]); 3] = [
+/// The worked example.
+const KINDS: [Kind; 3] = [
     (
         "bank",
         [
