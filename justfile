@@ -32,6 +32,10 @@ bench:
 soak MINUTES="40":
     cargo test --locked --package dejima-peer --test soak -- {{MINUTES}}
 
+# Twenty peers detect their groups, all at once and then one joining nineteen, RUNS times: messages, time, correct.
+detection RUNS="20":
+    cargo bench --locked --package dejima-peer --bench detection -- {{RUNS}}
+
 # Memory of the peers and size of schema `dejima` over TRANSACTIONS; a million takes about an hour.
 endurance TRANSACTIONS="1000000":
     cargo bench --locked --package dejima-peer --bench endurance -- {{TRANSACTIONS}}

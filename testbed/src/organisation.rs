@@ -136,9 +136,7 @@ pub fn worked_example(counts: Counts) -> Vec<Organisation> {
 /// The base table of a kind of organisation of the worked example, with the columns beside the key. Panics if there
 /// is no such kind, because kinds are written in the program.
 pub(crate) fn base_table_of(kind: &str) -> (&'static str, Vec<&'static str>) {
-    let kinds = [BANK, GOVERNMENT, INSURANCE];
-    let found = kinds.iter().find(|known| known.name == kind);
-    let found = found.expect("the worked example has a kind of this name");
+    let found = Kind::named(kind);
     let columns: BTreeSet<&str> = found
         .tables
         .iter()
@@ -148,7 +146,30 @@ pub(crate) fn base_table_of(kind: &str) -> (&'static str, Vec<&'static str>) {
     (found.base_table, columns.into_iter().collect())
 }
 
+impl Organisation {
+    /// A bank, a government or an insurance of the worked example that knows whom it likes. Panics if there is no such
+    /// kind, because kinds are written in the program.
+    pub fn of_kind(kind: &str, name: &str, shares: Vec<Share>) -> Self {
+        let kind = Kind::named(kind);
+        Self {
+            name: name.to_owned(),
+            kind: kind.name.to_owned(),
+            base_sql: kind.base_sql.to_owned(),
+            base_tables: vec![kind.base_table.to_owned()],
+            declarations: kind.declarations(&shares),
+            shares,
+            more_configuration: String::new(),
+        }
+    }
+}
+
 impl Kind {
+    fn named(name: &str) -> Self {
+        let mut kinds = [BANK, GOVERNMENT, INSURANCE].into_iter();
+        let found = kinds.find(|kind| kind.name == name);
+        found.expect("the worked example has a kind of this name")
+    }
+
     fn organisation(
         &self,
         name: String,
@@ -168,20 +189,13 @@ impl Kind {
                 seeds: founder.into_iter().collect(),
             });
         }
-        Organisation {
-            name,
-            kind: self.name.to_owned(),
-            base_sql: self.base_sql.to_owned(),
-            base_tables: vec![self.base_table.to_owned()],
-            declarations: self.declarations(),
-            shares,
-            more_configuration: String::new(),
-        }
+        Organisation::of_kind(self.name, &name, shares)
     }
 
-    fn declarations(&self) -> String {
+    fn declarations(&self, shares: &[Share]) -> String {
         let mut text = format!("# The Dejima tables of every {}.\n", self.name);
-        for (table, columns) in &self.tables {
+        let is_shared = |table: &str| shares.iter().any(|share| share.table == table);
+        for (table, columns) in self.tables.iter().filter(|(table, _)| is_shared(table)) {
             let columns: Vec<String> = columns.iter().map(|column| format!("{column:?}")).collect();
             write!(
                 text,

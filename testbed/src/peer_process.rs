@@ -1,10 +1,12 @@
 //! A running `dejima-peer`.
 
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::net::UnixStream;
 use tokio::time::Instant;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -77,10 +79,11 @@ impl PeerProcess {
 
     /// The address for a peer's helper and operator.
     pub fn local_address(scratch: &Scratch, name: &str) -> String {
-        format!(
-            "unix:{}",
-            Self::folder_of(scratch, name).join("peer.sock").display()
-        )
+        format!("unix:{}", Self::socket_of(scratch, name).display())
+    }
+
+    fn socket_of(scratch: &Scratch, name: &str) -> PathBuf {
+        Self::folder_of(scratch, name).join("peer.sock")
     }
 
     /// Writes the files anew; the next start reads them.
@@ -127,24 +130,40 @@ impl PeerProcess {
             {
                 return Ok(());
             }
-            let ended = self.process.as_mut().map(Child::ended);
-            let why = match ended {
-                None => "it was not started".to_owned(),
-                Some(Some(status)) => status.to_string(),
-                Some(None) if Instant::now() > until => {
-                    format!("waited {READY_MAX:?}, then {answer:?}")
-                }
-                Some(None) => {
-                    tokio::time::sleep(READY_POLL).await;
-                    continue;
-                }
-            };
-            return Err(Error::NotReady {
-                name: format!("peer {}", self.name),
-                why,
-                log: child::log_end(&self.log()),
-            });
+            self.pause(until, &answer).await?;
         }
+    }
+
+    /// Waits until the peer takes calls on its local address: its database is reached, its groups may be unknown.
+    pub async fn wait_until_listening(&mut self) -> Result<(), Error> {
+        let socket = Self::socket_of(&self.scratch, &self.name);
+        let until = Instant::now() + READY_MAX;
+        loop {
+            match UnixStream::connect(&socket).await {
+                Ok(_) => return Ok(()),
+                refused => self.pause(until, &refused).await?,
+            }
+        }
+    }
+
+    /// Waits before the next question; an error if the process has ended or the time is over.
+    async fn pause(&mut self, until: Instant, answer: &impl Debug) -> Result<(), Error> {
+        let why = match self.process.as_mut().map(Child::ended) {
+            None => "it was not started".to_owned(),
+            Some(Some(status)) => status.to_string(),
+            Some(None) if Instant::now() > until => {
+                format!("waited {READY_MAX:?}, then {answer:?}")
+            }
+            Some(None) => {
+                tokio::time::sleep(READY_POLL).await;
+                return Ok(());
+            }
+        };
+        Err(Error::NotReady {
+            name: format!("peer {}", self.name),
+            why,
+            log: child::log_end(&self.log()),
+        })
     }
 
     /// SIGTERM, and waits until the peer has finished its transactions and ended. True if it ended with 0 and

@@ -233,10 +233,23 @@ impl World {
         OperatorClient::new(channel)
     }
 
+    /// Writes anew what an organisation's peer reads at its next start: its Dejima tables and their seeds. The database
+    /// stays as it is.
+    pub fn reconfigure(&mut self, organisation: Organisation) -> Result<(), Error> {
+        let name = organisation.name.clone();
+        self.member_mut(&name).organisation = organisation;
+        let member = self.member(&name);
+        member.process.write_files(&self.files(member))
+    }
+
     /// Waits until no running peer has a transaction in flight. Says nothing of clients that have not
     /// committed yet.
     pub async fn await_quiet(&self) -> Result<(), Error> {
-        for member in &self.members {
+        let running = self
+            .members
+            .iter()
+            .filter(|member| member.process.pid().is_some());
+        for member in running {
             let mut request = tonic::Request::new(AwaitQuietRequest {});
             request.set_timeout(QUIET_MAX);
             self.operator(member.name())
@@ -427,7 +440,7 @@ impl World {
     }
 }
 
-fn unanswered(member: &Member, status: &tonic::Status) -> Error {
+pub(crate) fn unanswered(member: &Member, status: &tonic::Status) -> Error {
     Error::Operator {
         peer: member.name().to_owned(),
         why: error::chain(status),

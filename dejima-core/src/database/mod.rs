@@ -154,14 +154,16 @@ impl Database {
             .collect())
     }
 
-    /// Saves what is known of other peers, one fact for each peer and Dejima table.
+    /// Saves what is known of other peers, one fact for each peer and Dejima table. Saves may overtake each other, so
+    /// the later fact wins as it does in a join: whole before partial, then by incarnation.
     pub async fn save_facts(&self, facts: &[Arc<Fact>]) -> Result<(), Error> {
         let client = self.client().await?;
         let facts = serde_json::to_string(facts).expect("facts are plain data");
         let sql = "INSERT INTO dejima.fact (peer, dejima_table, fact) \
                    SELECT DISTINCT ON (1, 2) f->>'peer', f->>'table', f FROM jsonb_array_elements($1::text::jsonb) AS f \
                    ON CONFLICT (peer, dejima_table) DO UPDATE SET fact = excluded.fact \
-                   WHERE (excluded.fact->>'incarnation')::numeric >= (fact.fact->>'incarnation')::numeric";
+                   WHERE (coalesce(excluded.fact->'schema', 'null') <> 'null', (excluded.fact->>'incarnation')::numeric) \
+                      >= (coalesce(fact.fact->'schema', 'null') <> 'null', (fact.fact->>'incarnation')::numeric)";
         let saved = client.execute(sql, &[&facts]).await;
         saved
             .map(drop)

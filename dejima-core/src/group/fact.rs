@@ -1,5 +1,6 @@
 //! What a peer can know of another: facts, and how two facts about the same thing join.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -117,30 +118,31 @@ impl Fact {
 
     /// What is known when both facts, of one peer and one Dejima table, are known.
     ///
-    /// The higher incarnation replaces the lower. Two whole facts of one incarnation that differ must not be (two peers
-    /// use one name); the order of their contents makes the join the same everywhere even then.
+    /// A whole fact replaces a partial one, of whatever incarnation: partial ones come from peers that do not share the
+    /// Dejima table, and those have no say in who its members are. Of two whole or two partial facts the higher incarnation
+    /// replaces the lower. Two whole facts of one incarnation that differ must not be (two peers use one name); the order
+    /// of their contents makes the join the same everywhere even then.
     pub fn join(&self, other: &Self) -> Self {
-        match self.incarnation.cmp(&other.incarnation) {
-            std::cmp::Ordering::Greater => self.clone(),
-            std::cmp::Ordering::Less => other.clone(),
-            std::cmp::Ordering::Equal => self.join_equal(other),
-        }
-    }
-
-    fn join_equal(&self, other: &Self) -> Self {
-        let (whole, partial) = (self.shape.is_partial(), other.shape.is_partial());
-        let rank = |fact: &'_ Self| (Arc::clone(&fact.shape), Arc::clone(&fact.address));
-        match (whole, partial) {
-            (false, true) => self.clone(),
-            (true, false) => other.clone(),
-            (false, false) if rank(self) >= rank(other) => self.clone(),
-            (false, false) => other.clone(),
-            (true, true) => Self {
+        let is_partial = self.shape.is_partial();
+        let rank = |fact: &Self| (!fact.shape.is_partial(), fact.incarnation);
+        match rank(self).cmp(&rank(other)) {
+            Ordering::Greater => self.clone(),
+            Ordering::Less => other.clone(),
+            Ordering::Equal if is_partial => Self {
                 peer: self.peer.clone(),
                 address: Arc::clone((&self.address).max(&other.address)),
                 incarnation: self.incarnation,
                 shape: Arc::new(self.shape.join(&other.shape)),
             },
+            Ordering::Equal => {
+                let contents =
+                    |fact: &'_ Self| (Arc::clone(&fact.shape), Arc::clone(&fact.address));
+                if contents(self) >= contents(other) {
+                    self.clone()
+                } else {
+                    other.clone()
+                }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod away;
 mod contention;
+mod detection;
 mod doctor;
 mod fixture;
 mod gate;
