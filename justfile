@@ -36,6 +36,10 @@ soak MINUTES="40":
 detection RUNS="20":
     cargo bench --locked --package dejima-peer --bench detection -- {{RUNS}}
 
+# Detection of 100 to 3,000 simulated peers over a wide-area network: writes docs/detection.md and its plot.
+detection-scale *ARGS="docs 100 300 1000 3000":
+    cargo run --release --locked --package dejima-simulator --bin detection-scale -- {{ARGS}}
+
 # Memory of the peers and size of schema `dejima` over TRANSACTIONS; a million takes about an hour.
 endurance TRANSACTIONS="1000000":
     cargo bench --locked --package dejima-peer --bench endurance -- {{TRANSACTIONS}}
