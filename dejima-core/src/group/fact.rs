@@ -72,22 +72,15 @@ impl Shape {
         }
     }
 
-    /// Both shapes of one peer at one incarnation, as one. What members know contains all that others may know.
-    fn join(&self, other: &Self) -> Self {
-        match (self.is_partial(), other.is_partial()) {
-            (false, true) => self.clone(),
-            (true, false) => other.clone(),
-            (false, false) => self.max(other).clone(),
-            (true, true) => {
-                let mut joined = self.clone();
-                for (column, linked) in &other.links {
-                    let known = joined.links.entry(column.clone()).or_default();
-                    known.extend(linked.iter().cloned());
-                }
-                joined.has_left |= other.has_left;
-                joined
-            }
+    /// All that both of two partial shapes, of one peer at one incarnation, say.
+    fn unite(&self, other: &Self) -> Self {
+        let mut united = self.clone();
+        for (column, linked) in &other.links {
+            let known = united.links.entry(column.clone()).or_default();
+            known.extend(linked.iter().cloned());
         }
+        united.has_left |= other.has_left;
+        united
     }
 }
 
@@ -132,7 +125,7 @@ impl Fact {
                 peer: self.peer.clone(),
                 address: Arc::clone((&self.address).max(&other.address)),
                 incarnation: self.incarnation,
-                shape: Arc::new(self.shape.join(&other.shape)),
+                shape: Arc::new(self.shape.unite(&other.shape)),
             },
             Ordering::Equal => {
                 let contents =

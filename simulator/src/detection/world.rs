@@ -72,13 +72,16 @@ pub struct World {
     heap: BinaryHeap<Reverse<(Millis, u64)>>,
     events: BTreeMap<u64, Event>,
     next: u64,
-    calls: BTreeMap<CallId, (usize, u64, String)>,
+    calls: BTreeMap<CallId, Call>,
     /// When anybody last started or left.
     last_start: Millis,
     /// When anybody last learnt anything.
     last_update: Millis,
     complaints: Vec<String>,
 }
+
+/// Who calls, in which of its lives, and where.
+type Call = (usize, u64, String);
 
 struct Peer {
     plan: Plan,
@@ -398,15 +401,7 @@ impl World {
     fn ask(&mut self, caller: usize, life: u64, address: String, said: Said) {
         let wait = self.delay();
         if self.is_lost() {
-            return self.after(
-                DEADLINE_MS,
-                Event::Fail {
-                    caller,
-                    life,
-                    address,
-                    why: "deadline",
-                },
-            );
+            return self.fail(DEADLINE_MS, (caller, life, address), "deadline");
         }
         self.after(
             wait,
@@ -424,27 +419,11 @@ impl World {
         let is_cut =
             to.is_some_and(|to| self.now < self.conditions.halves_until && to % 2 != caller % 2);
         if is_cut {
-            return self.after(
-                DEADLINE_MS,
-                Event::Fail {
-                    caller,
-                    life,
-                    address,
-                    why: "deadline",
-                },
-            );
+            return self.fail(DEADLINE_MS, (caller, life, address), "deadline");
         }
         let Some(to) = to.filter(|&to| self.peers[to].machine.is_some()) else {
             let wait = self.delay();
-            return self.after(
-                wait,
-                Event::Fail {
-                    caller,
-                    life,
-                    address,
-                    why: "connection refused",
-                },
-            );
+            return self.fail(wait, (caller, life, address), "connection refused");
         };
         self.next += 1;
         let call = self.next;
@@ -460,15 +439,7 @@ impl World {
         };
         let from = self.peers[at].plan.peer.clone();
         if self.is_lost() {
-            return self.after(
-                DEADLINE_MS,
-                Event::Fail {
-                    caller,
-                    life,
-                    address,
-                    why: "deadline",
-                },
-            );
+            return self.fail(DEADLINE_MS, (caller, life, address), "deadline");
         }
         let wait = self.delay();
         self.after(
@@ -479,6 +450,19 @@ impl World {
                 address,
                 from,
                 said,
+            },
+        );
+    }
+
+    /// A call brings its caller nothing but this, after so long.
+    fn fail(&mut self, wait: Millis, (caller, life, address): Call, why: &'static str) {
+        self.after(
+            wait,
+            Event::Fail {
+                caller,
+                life,
+                address,
+                why,
             },
         );
     }
