@@ -151,13 +151,14 @@ impl Cluster {
     /// SIGKILL to the server and to every process of it, as if the power had failed.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
-            // Stopped first, so that no process is born while we look.
+            // Stopped first, so that no process is born while we look; killed last, because a session that sees its
+            // server dead ends in order and gives its locks to another, which may still commit.
             server.signal(Signal::STOP);
             let processes = children_of(server.pid());
-            server.kill();
             for process in &processes {
                 child::send(*process, Signal::KILL);
             }
+            server.kill();
             wait_until_gone(&processes);
         }
     }
