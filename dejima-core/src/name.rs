@@ -93,6 +93,14 @@ impl PeerName {
         fits.then(|| Self(text.into()))
             .ok_or_else(|| InvalidName::Peer(text.to_owned()))
     }
+
+    /// A hash that is the same at every peer and in every version: FNV-1a, mixed so that each bit depends on all.
+    pub(crate) fn hash64(&self) -> u64 {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = self.0.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+        let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        mixed ^ (mixed >> 33)
+    }
 }
 
 impl TableName {

@@ -78,6 +78,17 @@ impl Refusal {
         }
     }
 
+    /// Another peer has aborted the transaction before the vote, and did not say why.
+    pub fn aborted(peer: &PeerName, by: &PeerName) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::SERIALIZATION_FAILURE.into(),
+            message: format!("the transaction was aborted at peer \"{peer}\""),
+            detail: format!("Peer \"{by}\" said that it has ended."),
+            hint: "Try the transaction again.".into(),
+        }
+    }
+
     /// An operator has ended the transaction before the vote.
     pub fn resolved(peer: &PeerName) -> Self {
         Self {
@@ -115,6 +126,33 @@ impl Refusal {
             ),
             detail,
             hint: "Try again when `dejima groups` shows that the group is complete there.".into(),
+        }
+    }
+
+    /// Two peers do not see the same members of a Dejima table: one is just joining or leaving, or is no member.
+    pub fn other_members(peer: &PeerName, table: &TableName, sender: &PeerName) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::SERIALIZATION_FAILURE.into(),
+            message: format!(
+                "peers \"{peer}\" and \"{sender}\" do not see the same members of Dejima table \"{table}\""
+            ),
+            detail: "A peer joins or leaves, or one of the two is not a member.".into(),
+            hint: "Try the transaction again; if it happens again, compare `dejima groups` at both peers."
+                .into(),
+        }
+    }
+
+    /// A peer has joined or left a group in the middle of a transaction.
+    pub fn group_changed(peer: &PeerName, table: &TableName) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::SERIALIZATION_FAILURE.into(),
+            message: format!(
+                "the group of Dejima table \"{table}\" changed during the transaction"
+            ),
+            detail: format!("Peer \"{peer}\" has learnt that a peer joins or leaves."),
+            hint: "Try the transaction again.".into(),
         }
     }
 

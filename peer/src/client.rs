@@ -15,7 +15,7 @@ use dejima_proto::v1::detect_groups_client::DetectGroupsClient;
 use dejima_proto::v1::propagate_update_client::PropagateUpdateClient;
 use futures::future::BoxFuture;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -39,7 +39,26 @@ const KEEP_ALIVE_MAX: Duration = Duration::from_secs(2);
 pub const ADDRESSEE: &str = "dejima-to";
 
 /// An answer under way.
-pub type Call<T> = BoxFuture<'static, Result<T, String>>;
+pub type Call<T> = BoxFuture<'static, Result<T, Silence>>;
+
+/// Why a call brought no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// For the client and the operator.
+    pub why: String,
+    /// There is no connection. Otherwise the peer is there, but slow, or not understood.
+    pub is_away: bool,
+}
+
+impl Silence {
+    /// The call could not be made, or not be understood: that says nothing of the peer.
+    pub fn own(why: String) -> Self {
+        Self {
+            why,
+            is_away: false,
+        }
+    }
+}
 
 /// The connections of one peer.
 #[derive(Debug)]
@@ -72,7 +91,7 @@ impl Client {
         to: &PeerName,
         message: Message,
         tables: &BTreeMap<TableName, Membership>,
-    ) -> Result<Call<Message>, String> {
+    ) -> Result<Call<Message>, Silence> {
         let channel = self.channel(address)?;
         let from = self.me.clone();
         let limit = self.transaction_max;
@@ -87,20 +106,23 @@ impl Client {
                 gid,
                 request,
                 table,
+                group,
                 patience_ms,
                 delta,
             } => {
                 let schema = tables
                     .get(&table)
                     .map(|membership| membership.schema.clone());
-                let schema =
-                    schema.ok_or_else(|| format!("Dejima table \"{table}\" is not shared here"))?;
+                let schema = schema.ok_or_else(|| {
+                    Silence::own(format!("Dejima table \"{table}\" is not shared here"))
+                })?;
                 let limit = limit.max(Duration::from_millis(patience_ms));
                 let parts = Parts::new(
                     &caller.from,
                     &gid,
                     request,
                     &table,
+                    group,
                     patience_ms,
                     &schema,
                     delta,
@@ -112,16 +134,18 @@ impl Client {
                 gid,
                 request,
                 decision,
+                cause,
             } => {
                 let decision = wire::decision_to_wire(Some(decision));
-                Box::pin(caller.terminate(gid, request, decision))
+                let cause = cause.map(wire::refusal_to_wire);
+                Box::pin(caller.terminate(gid, request, decision, cause))
             }
             Message::Inquire {
                 gid,
                 request,
                 parent,
             } => Box::pin(caller.inquire(gid, request, parent)),
-            answer => return Err(format!("{answer:?} is no question")),
+            answer => return Err(Silence::own(format!("{answer:?} is no question"))),
         })
     }
 
@@ -150,12 +174,12 @@ impl Client {
         })
     }
 
-    fn channel(&mut self, address: &str) -> Result<Channel, String> {
+    fn channel(&mut self, address: &str) -> Result<Channel, Silence> {
         if let Some(channel) = self.channels.get(address) {
             return Ok(channel.clone());
         }
         let endpoint = Endpoint::from_shared(address.to_owned())
-            .map_err(|error| format!("\"{address}\": {error}"))?;
+            .map_err(|error| Silence::own(format!("\"{address}\": {error}")))?;
         let channel = endpoint
             .connect_timeout(CONNECT_MAX)
             .tcp_nodelay(true)
@@ -172,7 +196,8 @@ impl Client {
 /// Asks a peer, over a connection of its own, whether it serves now.
 pub async fn health(address: String) -> Health {
     let asked = async {
-        let endpoint = Endpoint::from_shared(address.clone()).map_err(|e| e.to_string())?;
+        let endpoint = Endpoint::from_shared(address.clone())
+            .map_err(|error| Silence::own(error.to_string()))?;
         let channel = endpoint.connect_timeout(CONNECT_MAX).connect_lazy();
         let mut client = HealthClient::new(channel);
         let request = HealthCheckRequest::default();
@@ -181,7 +206,7 @@ pub async fn health(address: String) -> Health {
     match asked.await {
         Ok(said) if said.status() == ServingStatus::Serving => Health::Serving,
         Ok(_) => Health::NotServing,
-        Err(why) => Health::Silent(why),
+        Err(silence) => Health::Silent(silence.why),
     }
 }
 
@@ -200,7 +225,7 @@ impl Caller {
         gid: Gid,
         request: RequestId,
         parts: Parts,
-    ) -> Result<Message, String> {
+    ) -> Result<Message, Silence> {
         let call = self.addressed(tokio_stream::iter(parts), limit);
         let mut client = PropagateUpdateClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -222,7 +247,7 @@ impl Caller {
         })
     }
 
-    async fn vote(self, limit: Duration, gid: Gid, request: RequestId) -> Result<Message, String> {
+    async fn vote(self, limit: Duration, gid: Gid, request: RequestId) -> Result<Message, Silence> {
         let call = self.addressed(
             v1::VoteRequest {
                 from: self.from.to_string(),
@@ -249,13 +274,15 @@ impl Caller {
         gid: Gid,
         request: RequestId,
         decision: v1::Decision,
-    ) -> Result<Message, String> {
+        cause: Option<v1::Refusal>,
+    ) -> Result<Message, Silence> {
         let (from, said) = (self.from.to_string(), gid.to_string());
         let call = self.addressed(
             v1::TerminateRequest {
                 from,
                 gid: said,
                 decision: decision.into(),
+                cause,
             },
             SHORT_CALL_MAX,
         );
@@ -270,7 +297,7 @@ impl Caller {
         gid: Gid,
         request: RequestId,
         parent: PeerName,
-    ) -> Result<Message, String> {
+    ) -> Result<Message, Silence> {
         let question = v1::InquireRequest {
             from: self.from.to_string(),
             gid: gid.to_string(),
@@ -299,7 +326,7 @@ impl Caller {
         request
     }
 
-    fn refusal(&self, refusal: v1::Refusal) -> Result<dejima_core::refusal::Refusal, String> {
+    fn refusal(&self, refusal: v1::Refusal) -> Result<dejima_core::refusal::Refusal, Silence> {
         wire::refusal_from_wire(refusal).map_err(|error| misunderstood(&self.address, &error))
     }
 }
@@ -308,19 +335,24 @@ async fn within<T>(
     limit: Duration,
     address: &str,
     call: impl Future<Output = Result<tonic::Response<T>, Status>>,
-) -> Result<T, String> {
+) -> Result<T, Silence> {
     match tokio::time::timeout(limit, call).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(format!("{address}: {}", cause(&status))),
-        Err(_) => Err(format!(
+        Ok(Err(status)) => Err(Silence {
+            why: format!("{address}: {}", cause(&status)),
+            is_away: status.code() == Code::Unavailable,
+        }),
+        Err(_) => Err(Silence::own(format!(
             "{address}: no answer within {} ms",
             limit.as_millis()
-        )),
+        ))),
     }
 }
 
-fn misunderstood(address: &str, error: &Invalid) -> String {
-    format!("{address}: the answer cannot be understood: {error}")
+fn misunderstood(address: &str, error: &Invalid) -> Silence {
+    Silence::own(format!(
+        "{address}: the answer cannot be understood: {error}"
+    ))
 }
 
 /// What really happened: tonic says "transport error" and hides the rest behind it.

@@ -8,6 +8,8 @@ use dejima_core::transaction::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::client::Silence;
+
 /// Something that happened outside of the machines.
 pub enum Event {
     /// A peer asks about a transaction.
@@ -80,7 +82,7 @@ pub struct Undelivered {
     /// The question's number.
     pub request: RequestId,
     /// Why.
-    pub why: String,
+    pub silence: Silence,
 }
 
 /// The way into the event loop. Unbounded, because whoever sends waits for the answer: there are never more

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use crate::client::Client;
+use crate::client::{Client, Silence};
 use crate::event::{Event, Events, Undelivered};
 use crate::pending::{Pending, identity, is_question};
 use crate::store::Store;
@@ -198,7 +198,7 @@ impl EventLoop {
         let error = result
             .as_ref()
             .err()
-            .map(|undelivered| undelivered.why.clone());
+            .map(|undelivered| undelivered.silence.why.clone());
         if error.is_none() && self.groups.is_unreachable(&from) {
             self.handle(transaction::Input::Reachable { peer: from.clone() });
         }
@@ -208,13 +208,18 @@ impl EventLoop {
         });
         self.handle(match result {
             Ok(message) => transaction::Input::Received { from, message },
-            Err(Undelivered { gid, request, why }) => {
+            Err(Undelivered {
+                gid,
+                request,
+                silence: Silence { why, is_away },
+            }) => {
                 info!(%gid, peer = %from, why, "no answer");
                 transaction::Input::Undelivered {
                     to: from,
                     gid,
                     request,
                     why,
+                    is_away,
                 }
             }
         });
@@ -280,14 +285,18 @@ impl EventLoop {
         debug!(%gid, peer = %to, "asking");
         let call = match self.groups.address(&to) {
             Some(address) => self.client.ask(address, &to, message, &self.members),
-            None => Err("its address is not known".to_owned()),
+            None => Err(Silence::own("its address is not known".to_owned())),
         };
         tokio::spawn(async move {
             let result = match call {
                 Ok(call) => call.await,
-                Err(why) => Err(why),
+                Err(silence) => Err(silence),
             };
-            let result = result.map_err(|why| Undelivered { gid, request, why });
+            let result = result.map_err(|silence| Undelivered {
+                gid,
+                request,
+                silence,
+            });
             drop(events.send(Event::Reply { from: to, result }));
         });
     }
@@ -302,7 +311,7 @@ impl EventLoop {
                     from,
                     said,
                 },
-                Err(why) => {
+                Err(Silence { why, .. }) => {
                     debug!(address, why, "no answer to Exchange");
                     group::Input::Unanswered { address, why }
                 }

@@ -84,11 +84,7 @@ fn after<'a>(
 
 /// By a hash, so that every peer finds the same.
 fn level(peer: &PeerName) -> u32 {
-    // FNV-1a, then mixed: its low bits alone are too even.
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = peer.as_str().bytes().fold(0xcbf2_9ce4_8422_2325, step);
-    let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    (mixed ^ (mixed >> 33)).trailing_zeros() / LEVEL_BITS
+    peer.hash64().trailing_zeros() / LEVEL_BITS
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::context::Context;
 use super::interface::{Decision, Message, Millis, RequestId, WaitingFor};
 use crate::name::{Gid, PeerName};
+use crate::refusal::Refusal;
 
 /// An abort needs no acknowledgement to be safe: whoever asks later finds no decision row (presumed abort).
 const ABORT_ATTEMPTS_MAX: u32 = 10;
@@ -13,6 +14,8 @@ const ABORT_ATTEMPTS_MAX: u32 = 10;
 #[derive(Clone, Debug)]
 pub(super) struct Announcement {
     pub(super) decision: Decision,
+    /// Why this peer has aborted alone, if it has.
+    pub(super) cause: Option<Refusal>,
     waiting: BTreeMap<PeerName, Delivery>,
 }
 
@@ -32,9 +35,10 @@ enum DeliveryStage {
 
 impl Announcement {
     /// The decision, told to nobody yet.
-    pub(super) fn of(decision: Decision) -> Self {
+    pub(super) fn of(decision: Decision, cause: Option<Refusal>) -> Self {
         Self {
             decision,
+            cause,
             waiting: BTreeMap::new(),
         }
     }
@@ -46,7 +50,7 @@ impl Announcement {
         decision: Decision,
         peers: impl IntoIterator<Item = &'a PeerName>,
     ) -> Self {
-        let mut announcement = Self::of(decision);
+        let mut announcement = Self::of(decision, None);
         announcement.tell(context, gid, peers);
         announcement
     }
@@ -59,7 +63,7 @@ impl Announcement {
         peers: impl IntoIterator<Item = &'a PeerName>,
     ) {
         for peer in peers {
-            let request = tell(context, gid, self.decision, peer);
+            let request = tell(context, gid, self.decision, &self.cause, peer);
             let delivery = Delivery {
                 attempts: 1,
                 wait: context.limits.retry_ms_min,
@@ -108,7 +112,8 @@ impl Announcement {
         for (peer, delivery) in &mut self.waiting {
             if matches!(delivery.stage, DeliveryStage::AgainAt(at) if at <= now) {
                 delivery.attempts += 1;
-                delivery.stage = DeliveryStage::Asked(tell(context, gid, self.decision, peer));
+                delivery.stage =
+                    DeliveryStage::Asked(tell(context, gid, self.decision, &self.cause, peer));
             }
         }
     }
@@ -142,11 +147,18 @@ impl Announcement {
     }
 }
 
-fn tell(context: &mut Context, gid: &Gid, decision: Decision, peer: &PeerName) -> RequestId {
-    let gid = gid.clone();
+fn tell(
+    context: &mut Context,
+    gid: &Gid,
+    decision: Decision,
+    cause: &Option<Refusal>,
+    peer: &PeerName,
+) -> RequestId {
+    let (gid, cause) = (gid.clone(), cause.clone());
     context.ask(peer, |request| Message::Terminate {
         gid,
         request,
         decision,
+        cause,
     })
 }

@@ -111,6 +111,12 @@ impl Changes {
         self.tables.iter().map(known).collect()
     }
 
+    /// One of these Dejima tables that the transaction has to do with, if there is any.
+    pub(super) fn first_of<'a>(&self, tables: &'a BTreeSet<TableName>) -> Option<&'a TableName> {
+        let mut tables = tables.iter();
+        tables.find(|table| self.tables.contains_key(*table))
+    }
+
     /// Numbers of rows by Dejima table.
     pub(super) fn touched(&self) -> BTreeMap<TableName, Touched> {
         self.tables

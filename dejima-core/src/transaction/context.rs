@@ -1,14 +1,16 @@
 //! What every part of the machine writes to: the outputs, and the numbers of its questions.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use super::Request;
 use super::changes::Tables;
 use super::interface::{CallbackAnswer, Limits, Membership, Message, Millis, Output, RequestId};
+use super::{GroupVersion, Request};
 use crate::delta::Delta;
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
 
+/// How long nothing new is sent to a peer that is away, unless it is heard of.
+const AWAY_MS: Millis = 1_000;
 /// How long a row that may go waits for others to go with it.
 const FORGET_MS: Millis = 25;
 /// How long after a failure the database is asked again.
@@ -27,6 +29,17 @@ pub(super) struct Context {
     pub(super) forgettable: Vec<Gid>,
     pub(super) forget_at: Option<Millis>,
     pub(super) next_request: RequestId,
+    /// Peers that could not be reached a moment ago.
+    pub(super) away: BTreeMap<PeerName, Away>,
+}
+
+/// A peer that could not be reached.
+#[derive(Debug)]
+pub(super) struct Away {
+    /// When it is tried again.
+    until: Millis,
+    /// Why it could not be reached.
+    why: String,
 }
 
 impl Context {
@@ -87,26 +100,31 @@ impl Context {
 
     /// Tells all other members of each Dejima table the news about it; returns the questions asked.
     ///
-    /// Refuses before anything is sent if the members of one table are not known yet.
+    /// Refuses before anything is sent if the members of one table are not known yet, or one of them is away.
     pub(super) fn propagate(
         &mut self,
+        now: Millis,
         gid: &Gid,
         news: Vec<(TableName, Delta)>,
         patience_ms: Millis,
     ) -> Result<Vec<(RequestId, PeerName)>, Refusal> {
         let mut deliveries = vec![];
         for (table, delta) in news {
-            for to in self.members(&table, gid.origin() == self.me)? {
-                deliveries.push((to, table.clone(), delta.clone()));
+            let members = self.others(&table, gid.origin() == self.me)?;
+            let group = self.group_version(members);
+            for to in members.iter().filter(|peer| **peer != self.me) {
+                self.check_there(now, to)?;
+                deliveries.push((to.clone(), table.clone(), group, delta.clone()));
             }
         }
         let mut asked = vec![];
-        for (to, table, delta) in deliveries {
+        for (to, table, group, delta) in deliveries {
             let gid = gid.clone();
             let request = self.ask(&to, |request| Message::Propagate {
                 gid,
                 request,
                 table,
+                group,
                 patience_ms,
                 delta,
             });
@@ -121,38 +139,57 @@ impl Context {
         self.tables.values().flat_map(members)
     }
 
-    fn members(&self, table: &TableName, is_own: bool) -> Result<Vec<PeerName>, Refusal> {
+    /// A peer could not be reached.
+    pub(super) fn note_away(&mut self, now: Millis, peer: &PeerName, why: &str) {
+        let until = now + AWAY_MS;
+        let why = why.to_owned();
+        self.away.insert(peer.clone(), Away { until, why });
+    }
+
+    fn check_there(&self, now: Millis, peer: &PeerName) -> Result<(), Refusal> {
+        match self.away.get(peer) {
+            Some(away) if now < away.until => Err(Refusal::unreachable(peer, &away.why)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The members of a Dejima table as the group machine names them: this peer may be among them or not.
+    fn others(&self, table: &TableName, is_own: bool) -> Result<&[PeerName], Refusal> {
         match self.tables.get(table).map(|membership| &membership.members) {
-            Some(Ok(members)) => Ok(members
-                .iter()
-                .filter(|peer| **peer != self.me)
-                .cloned()
-                .collect()),
+            Some(Ok(members)) => Ok(members),
             // Seeds and columns are told to the own client only (invariant 5).
             Some(Err(missing)) if is_own => {
                 Err(Refusal::incomplete_group(&self.me, table, missing))
             }
-            Some(Err(_)) => Err(Refusal::incomplete_group(&self.me, table, &[])),
-            None => Err(Refusal::incomplete_group(&self.me, table, &[])),
+            Some(Err(_)) | None => Err(Refusal::incomplete_group(&self.me, table, &[])),
         }
     }
 
-    /// Invariant 5: only members speak of a Dejima table.
-    pub(super) fn check_member(&self, from: &PeerName, table: &TableName) -> Result<(), Refusal> {
-        let Some(membership) = self.tables.get(table) else {
+    fn group_version(&self, members: &[PeerName]) -> GroupVersion {
+        let others = members.iter().filter(|peer| **peer != self.me);
+        GroupVersion::of(others.chain([&self.me]))
+    }
+
+    /// Invariant 5: only members speak of a Dejima table. And they speak of the same group: otherwise one who is
+    /// joining would miss the transaction, and the copies would differ (invariant 4).
+    pub(super) fn check_member(
+        &self,
+        from: &PeerName,
+        table: &TableName,
+        group: GroupVersion,
+    ) -> Result<(), Refusal> {
+        if !self.tables.contains_key(table) {
             let why = format!(
                 "Peer \"{}\" does not share Dejima table \"{table}\".",
                 self.me
             );
             return Err(Refusal::forbidden(&self.me, &why));
-        };
-        match &membership.members {
-            Ok(members) if members.contains(from) => Ok(()),
-            Ok(_) => {
-                let why = format!("Peer \"{from}\" is no member of Dejima table \"{table}\".");
-                Err(Refusal::forbidden(&self.me, &why))
-            }
-            Err(_) => Err(Refusal::incomplete_group(&self.me, table, &[])),
+        }
+        let members = self.others(table, false)?;
+        if members.contains(from) && self.group_version(members) == group {
+            Ok(())
+        } else {
+            Err(Refusal::other_members(&self.me, table, from))
         }
     }
 }

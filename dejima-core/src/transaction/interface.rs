@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Request, Tally};
+use super::{Answer, GroupVersion, Request, Tally};
 use crate::delta::{Captured, Delta, Put, Schema};
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
@@ -63,6 +63,8 @@ pub enum Message {
         request: RequestId,
         /// The Dejima table that both share.
         table: TableName,
+        /// Which members of it the sender sees: the receiver must see the same.
+        group: GroupVersion,
         /// How long the whole transaction may take, by its size as far as it is known.
         patience_ms: Millis,
         /// The change.
@@ -101,6 +103,9 @@ pub enum Message {
         request: RequestId,
         /// The decision.
         decision: Decision,
+        /// Of an abort that was not the origin's: why, for those who wait for an answer of the receiver and may hear it
+        /// from there first.
+        cause: Option<Refusal>,
     },
     /// The decision is durable here.
     Terminated {
@@ -192,6 +197,8 @@ pub enum Input {
         request: RequestId,
         /// Why, for the client and the operator.
         why: String,
+        /// There is no connection to the peer: what is sent to it now will not arrive either.
+        is_away: bool,
     },
     /// A peer answers again that did not, or has just started: what waits to be said to it is due.
     Reachable {

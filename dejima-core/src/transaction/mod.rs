@@ -8,6 +8,7 @@ mod announcement;
 mod changes;
 mod context;
 mod database;
+mod group_version;
 mod interface;
 mod machine;
 mod origin;
@@ -15,6 +16,7 @@ mod participant;
 mod tally;
 
 pub use database::{Answer, Outcome, Recovered, Request, Resolution};
+pub use group_version::GroupVersion;
 pub use interface::{
     CallbackAnswer, Decision, Input, Limits, Membership, Message, Millis, Output, RequestId,
     ResolveAnswer, Summary, Touched, Trouble, WaitingFor,

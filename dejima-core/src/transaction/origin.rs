@@ -30,6 +30,8 @@ pub(super) struct Origin {
     pending: BTreeMap<TableName, Delta>,
     tally: Tally,
     trouble: Option<Trouble>,
+    /// What the hook will hear when it calls again: a group has changed in between.
+    outdated: Option<Refusal>,
     stage: Stage,
 }
 
@@ -60,6 +62,7 @@ impl Origin {
             pending: BTreeMap::new(),
             tally: Tally::default(),
             trouble: None,
+            outdated: None,
             stage: Stage::AwaitingRound,
         }
     }
@@ -83,11 +86,14 @@ impl Origin {
     }
 
     /// The hook calls, for the first time or after it has put what came back.
-    pub(super) fn call(&mut self, context: &mut Context, captured: &[Captured]) {
+    pub(super) fn call(&mut self, context: &mut Context, now: Millis, captured: &[Captured]) {
         if !matches!(self.stage, Stage::AwaitingRound) {
             let why = "The transaction has ended, or the hook's last call is not answered yet.";
             let refusal = Refusal::forbidden(&context.me, why);
             return context.callback(&self.gid, CallbackAnswer::Refused { refusal });
+        }
+        if let Some(refusal) = self.outdated.take() {
+            return self.refuse(context, refusal);
         }
         let todo = std::mem::take(&mut self.pending);
         let news = self
@@ -95,7 +101,7 @@ impl Origin {
             .absorb(&context.me, &context.tables, captured, &todo);
         let patience_ms = context.limits.transaction_ms_max + self.changes.weight_ms();
         self.deadline = self.since + patience_ms;
-        match news.and_then(|news| context.propagate(&self.gid, news, patience_ms)) {
+        match news.and_then(|news| context.propagate(now, &self.gid, news, patience_ms)) {
             Ok(asked) => {
                 self.contacted
                     .extend(asked.iter().map(|(_, peer)| peer.clone()));
@@ -115,6 +121,7 @@ impl Origin {
         let Incoming {
             asker: (from, request),
             table,
+            group,
             delta,
             ..
         } = incoming;
@@ -125,7 +132,7 @@ impl Origin {
                 "The transaction is not propagating any more.",
             ));
         }
-        context.check_member(from, table)?;
+        context.check_member(from, table, *group)?;
         let conflict =
             |e: crate::delta::Conflict| Refusal::conflict(&context.me, table, &format!("{e}."));
         let todo = self.changes.join(table, delta).map_err(conflict)?;
@@ -138,6 +145,20 @@ impl Origin {
         }
         self.tally.add_ticket(from, *request);
         Ok(false)
+    }
+
+    /// Peers have joined or left these Dejima tables. Until all have promised, the transaction ends with the group that
+    /// it began with.
+    pub(super) fn regroup(&mut self, context: &mut Context, tables: &BTreeSet<TableName>) {
+        let Some(table) = self.changes.first_of(tables) else {
+            return;
+        };
+        let refusal = Refusal::group_changed(&context.me, table);
+        match self.stage {
+            Stage::Propagating(_) | Stage::Voting(_) => self.refuse(context, refusal),
+            Stage::AwaitingRound => self.outdated = Some(refusal),
+            Stage::Deciding { .. } | Stage::Ending(_) => {}
+        }
     }
 
     /// A subtree has closed.

@@ -17,12 +17,8 @@ pub struct Tally(pub u64);
 impl Tally {
     /// Adds the ticket of the delta that `from` sent as `request`.
     pub(super) fn add_ticket(&mut self, from: &PeerName, request: RequestId) {
-        // FNV-1a over the name, then the finaliser of SplitMix64: single bits of either must not cancel.
-        let offset = 0xCBF2_9CE4_8422_2325_u64;
-        let fold =
-            |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
-        let mut z =
-            from.as_str().bytes().fold(offset, fold) ^ request.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // The finaliser of SplitMix64: single bits of the name and of the number must not cancel.
+        let mut z = from.hash64() ^ request.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         self.0 ^= z ^ (z >> 31);

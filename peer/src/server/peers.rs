@@ -77,6 +77,7 @@ impl AckTermination for Entrance {
             from,
             gid,
             decision,
+            cause,
         } = request.into_inner();
         let decision =
             wire::decision_from_wire(decision)?.ok_or(Invalid::Missing("the decision"))?;
@@ -84,6 +85,7 @@ impl AckTermination for Entrance {
             gid: wire::gid(&gid)?,
             request: self.next_request(),
             decision,
+            cause: cause.map(wire::refusal_from_wire).transpose()?,
         };
         match self.ask(wire::peer(&from)?, question).await? {
             Message::Terminated { .. } => Ok(Response::new(v1::TerminateResponse {})),
@@ -219,7 +221,7 @@ impl Entrance {
             incoming.request,
             incoming.table.clone(),
         );
-        let patience_ms = incoming.patience_ms;
+        let (group, patience_ms) = (incoming.group, incoming.patience_ms);
         let delta = incoming.into_delta(schema)?;
         match self
             .ask(
@@ -228,6 +230,7 @@ impl Entrance {
                     gid,
                     request,
                     table,
+                    group,
                     patience_ms,
                     delta,
                 },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dejima_core::delta::{Cell, Change, ColumnIndex, Delta, Key, RowId, Schema, Value};
 use dejima_core::name::{Gid, PeerName, TableName};
-use dejima_core::transaction::{Millis, RequestId};
+use dejima_core::transaction::{GroupVersion, Millis, RequestId};
 use dejima_proto::v1;
 
 use super::{Invalid, gid, peer, table};
@@ -28,6 +28,7 @@ impl Parts {
         gid: &Gid,
         request: RequestId,
         table: &TableName,
+        group: GroupVersion,
         patience_ms: Millis,
         schema: &Schema,
         delta: Delta,
@@ -44,6 +45,7 @@ impl Parts {
                 .collect(),
             rows: Vec::new(),
             patience_ms,
+            group: group.0,
         };
         Self {
             head,
@@ -145,6 +147,8 @@ pub struct IncomingDelta {
     pub table: TableName,
     /// The columns as the sender has them.
     pub columns: Vec<String>,
+    /// Which members of it the sender sees.
+    pub group: GroupVersion,
     /// How long the whole transaction may take.
     pub patience_ms: Millis,
     rows: Vec<v1::Row>,
@@ -160,6 +164,7 @@ impl IncomingDelta {
             table: table(&part.table)?,
             columns: part.columns,
             patience_ms: part.patience_ms,
+            group: GroupVersion(part.group),
             rows: part.rows,
         })
     }

@@ -7,12 +7,14 @@ use dejima_core::delta::{Cell, Change, Column, Delta, Key, Schema, Value};
 use dejima_core::group::{Attribute, Fact, Shape};
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::refusal::Refusal;
+use dejima_core::transaction::GroupVersion;
 use dejima_proto::v1;
 use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
 
+const GROUP: GroupVersion = GroupVersion(0xfeed_face_cafe_beef);
 const GID: &str = "bank:6f3c1b52-4c9f-4c9e-9a53-1f2a3b4c5d6e";
 
 fn schema() -> Schema {
@@ -78,14 +80,14 @@ fn parts(delta: Delta) -> Vec<v1::PropagateRequest> {
         Gid::new(GID).expect("a gid"),
     );
     let table = TableName::new("T").expect("a name");
-    Parts::new(&from, &gid, 7, &table, 4_000, &schema(), delta).collect()
+    Parts::new(&from, &gid, 7, &table, GROUP, 4_000, &schema(), delta).collect()
 }
 
 fn put_together(parts: Vec<v1::PropagateRequest>) -> Result<Delta, Invalid> {
     let mut parts = parts.into_iter();
     let mut incoming = IncomingDelta::new(parts.next().expect("there is always one"))?;
     parts.try_for_each(|part| incoming.add(part))?;
-    assert!(incoming.fits(&schema()));
+    assert!(incoming.fits(&schema()) && incoming.group == GROUP);
     incoming.into_delta(&schema())
 }
 

@@ -7,6 +7,7 @@ mod doctor;
 mod fixture;
 mod gate;
 mod hung_client;
+mod joining;
 mod large;
 mod partition;
 mod privacy;

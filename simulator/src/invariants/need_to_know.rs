@@ -50,6 +50,11 @@ pub(crate) fn leak(
             gid,
             result: Err(refusal),
             ..
+        }
+        | Message::Terminate {
+            gid,
+            cause: Some(refusal),
+            ..
         } => quotes(refusal).then(|| format!("{gid}: {receiver} was told {refusal:?}")),
         _ => None,
     }

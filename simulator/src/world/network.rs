@@ -182,6 +182,9 @@ impl World {
         };
         let unreachable = self.scenario.position(&to);
         self.peers[asker].unreachable.extend(unreachable);
+        let is_away = unreachable.is_some_and(|peer| {
+            self.peers[peer].machine.is_none() || self.network.is_cut(asker, peer)
+        });
         let presumed = self.wrong_rule.and_then(|rule| rule.presumes(&message));
         let input = match presumed {
             Some(message) => Input::Received { from: to, message },
@@ -190,6 +193,7 @@ impl World {
                 gid,
                 request,
                 why: "no answer".into(),
+                is_away,
             },
         };
         self.input(asker, input);

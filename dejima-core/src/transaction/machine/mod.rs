@@ -1,6 +1,6 @@
 //! The machine: one for a peer, all its transactions in it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::delta::{Captured, Delta};
 use crate::name::{Gid, PeerName, TableName};
@@ -42,11 +42,13 @@ pub struct Machine {
 }
 
 /// How a transaction ended here.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Ended {
     decision: Decision,
     /// False if this peer aborted alone, or was told to by whomever.
     is_learnt: bool,
+    /// Why it was aborted before the vote, for whoever hears of it here first.
+    cause: Option<Box<Refusal>>,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,7 @@ impl Machine {
                 forgettable: Vec::new(),
                 forget_at: None,
                 next_request: first_request,
+                away: BTreeMap::new(),
             },
             transactions: BTreeMap::new(),
             ended: BTreeMap::new(),
@@ -146,7 +149,7 @@ impl Machine {
     pub fn handle(&mut self, now: Millis, input: Input) {
         match input {
             Input::Started => self.context.database(Request::Recover),
-            Input::Members { tables } => self.context.tables = tables,
+            Input::Members { tables } => self.regroup(now, tables),
             Input::Callback {
                 gid,
                 round,
@@ -161,7 +164,13 @@ impl Machine {
                 gid,
                 request,
                 why,
-            } => self.undelivered(now, &to, &gid, request, &why),
+                is_away,
+            } => {
+                if is_away {
+                    self.context.note_away(now, &to, &why);
+                }
+                self.undelivered(now, &to, &gid, request, &why);
+            }
             Input::Reachable { peer } => self.reachable(now, &peer),
             Input::Resolve {
                 gid,
@@ -203,7 +212,9 @@ impl Machine {
             self.transactions
                 .insert(gid.clone(), Transaction::Origin(origin));
         }
-        self.at_origin(&gid, now, |origin, context| origin.call(context, captured));
+        self.at_origin(&gid, now, |origin, context| {
+            origin.call(context, now, captured)
+        });
     }
 
     fn not_ready(&self) -> Refusal {
@@ -221,7 +232,29 @@ impl Machine {
         }
     }
 
+    /// A transaction uses one version of the groups: those that have not promised and concern a table whose members are
+    /// others now, end.
+    fn regroup(&mut self, now: Millis, tables: Tables) {
+        let before = std::mem::replace(&mut self.context.tables, tables);
+        let has_changed =
+            |(table, membership): &(_, _)| self.context.tables.get(*table) != Some(*membership);
+        let changed: BTreeSet<TableName> = before
+            .iter()
+            .filter(has_changed)
+            .map(|(table, _)| table.clone())
+            .collect();
+        if !changed.is_empty() {
+            self.at_all(now, |transaction, context| match transaction {
+                Transaction::Origin(origin) => origin.regroup(context, &changed),
+                Transaction::Participant(participant) => {
+                    participant.regroup(context, now, &changed)
+                }
+            });
+        }
+    }
+
     fn received(&mut self, now: Millis, from: PeerName, message: Message) {
+        self.context.away.remove(&from);
         if let Some(recovery) = &mut self.recovery {
             return recovery.early.push((from, message));
         }
@@ -230,6 +263,7 @@ impl Machine {
                 gid,
                 request,
                 table,
+                group,
                 patience_ms,
                 delta,
             } => {
@@ -240,6 +274,7 @@ impl Machine {
                     Incoming {
                         asker,
                         table,
+                        group,
                         patience_ms,
                         delta,
                     },
@@ -250,7 +285,8 @@ impl Machine {
                 gid,
                 request,
                 decision,
-            } => self.terminate(now, (from, request), gid, decision),
+                cause,
+            } => self.terminate(now, (from, request), gid, decision, cause),
             Message::Inquire {
                 gid,
                 request,
@@ -320,16 +356,16 @@ impl Machine {
             }
             None if self.is_stopping => Some(self.not_ready()),
             None if self.ended.contains_key(&gid) || gid.origin() == self.context.me => {
-                Some(Refusal::conflict(
-                    &self.context.me,
-                    table,
-                    "The transaction has already ended here.",
-                ))
+                let what = "The transaction has already ended here.";
+                let ended = || Refusal::conflict(&self.context.me, table, what);
+                Some(self.cause(&gid).unwrap_or_else(ended))
             }
-            None if incoming.delta.is_empty() => {
-                Some(Refusal::forbidden(&self.context.me, "The delta is empty."))
+            None => {
+                let checked = self.context.check_member(&from, table, incoming.group);
+                let is_empty = incoming.delta.is_empty();
+                let empty = || Refusal::forbidden(&self.context.me, "The delta is empty.");
+                checked.err().or_else(|| is_empty.then(empty))
             }
-            None => self.context.check_member(&from, table).err(),
         };
         if let Some(refusal) = refused {
             return self.context.reply(
@@ -353,7 +389,9 @@ impl Machine {
             participant.vote(&mut self.context, now, asker);
         } else {
             let (to, request) = asker;
-            let refusal = Refusal::late(&self.context.me, self.context.limits.idle_ms_max);
+            let limit = self.context.limits.idle_ms_max;
+            let late = || Refusal::late(&self.context.me, limit);
+            let refusal = self.cause(&gid).unwrap_or_else(late);
             self.context.reply(
                 &to,
                 Message::Voted {
@@ -371,10 +409,11 @@ impl Machine {
         asker: (PeerName, RequestId),
         gid: Gid,
         decision: Decision,
+        cause: Option<Refusal>,
     ) {
         match self.transactions.get_mut(&gid) {
             Some(Transaction::Participant(participant)) => {
-                participant.terminate(&mut self.context, now, asker, decision);
+                participant.terminate(&mut self.context, now, asker, decision, cause);
                 self.forget_if_over(now, &gid);
             }
             // A participant that aborted alone says so to the origin too, which hears it by its answers.
@@ -386,6 +425,7 @@ impl Machine {
                     let ended = Ended {
                         decision,
                         is_learnt,
+                        cause: cause.map(Box::new),
                     };
                     self.remember(now, gid.clone(), ended);
                 }
@@ -400,6 +440,7 @@ impl Machine {
     }
 
     fn reachable(&mut self, now: Millis, peer: &PeerName) {
+        self.context.away.remove(peer);
         for transaction in self.transactions.values_mut() {
             match transaction {
                 Transaction::Origin(origin) => origin.hurry(&self.context, now, peer),
@@ -481,12 +522,16 @@ impl Machine {
         while let Some((_, gid)) = self.ended_order.pop_front_if(|(until, _)| *until <= now) {
             self.ended.remove(&gid);
         }
+        self.at_all(now, |transaction, context| match transaction {
+            Transaction::Origin(origin) => origin.tick(context, now),
+            Transaction::Participant(participant) => participant.tick(context, now),
+        });
+    }
+
+    fn at_all(&mut self, now: Millis, act: impl Fn(&mut Transaction, &mut Context)) {
         let gids: Vec<Gid> = self.transactions.keys().cloned().collect();
         for gid in gids {
-            self.at(&gid, now, |transaction, context| match transaction {
-                Transaction::Origin(origin) => origin.tick(context, now),
-                Transaction::Participant(participant) => participant.tick(context, now),
-            });
+            self.at(&gid, now, &act);
         }
     }
 
@@ -519,15 +564,17 @@ impl Machine {
     }
 
     fn forget_if_over(&mut self, now: Millis, gid: &Gid) {
-        let (is_over, decision, learnt) = match self.transactions.get_mut(gid) {
+        let (is_over, decision, learnt, cause) = match self.transactions.get_mut(gid) {
             Some(Transaction::Origin(origin)) => {
                 let decision = origin.decision();
-                (origin.is_over(&mut self.context, now), decision, decision)
+                let is_over = origin.is_over(&mut self.context, now);
+                (is_over, decision, decision, None)
             }
             Some(Transaction::Participant(participant)) => (
                 participant.is_over(&mut self.context, now),
                 participant.decision(),
                 participant.learnt_decision(),
+                participant.cause().cloned(),
             ),
             None => return,
         };
@@ -536,9 +583,15 @@ impl Machine {
             let ended = Ended {
                 decision: decision.unwrap_or(Decision::Abort),
                 is_learnt: learnt.is_some(),
+                cause: cause.map(Box::new),
             };
             self.remember(now, gid.clone(), ended);
         }
+    }
+
+    /// Why a transaction was aborted here.
+    fn cause(&self, gid: &Gid) -> Option<Refusal> {
+        self.ended.get(gid)?.cause.as_deref().cloned()
     }
 
     fn remember(&mut self, now: Millis, gid: Gid, ended: Ended) {

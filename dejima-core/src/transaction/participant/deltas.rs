@@ -8,7 +8,7 @@ use crate::name::{PeerName, TableName};
 use crate::refusal::Refusal;
 use crate::transaction::Request;
 use crate::transaction::context::Context;
-use crate::transaction::interface::{Decision, Message, Millis, RequestId};
+use crate::transaction::interface::{Message, Millis, RequestId};
 
 impl Participant {
     /// A delta has come; `adopts` says that it is the first.
@@ -19,14 +19,9 @@ impl Participant {
         incoming: Incoming,
         adopts: bool,
     ) {
-        let Incoming {
-            asker,
-            table,
-            patience_ms,
-            delta,
-        } = incoming;
+        let asker = incoming.asker.clone();
         self.last_heard = now;
-        self.told_patience_ms = self.told_patience_ms.max(patience_ms);
+        self.told_patience_ms = self.told_patience_ms.max(incoming.patience_ms);
         if let Some(serving) = self.served.get(&asker) {
             if let Some(answer) = serving.answer.clone() {
                 self.reply(context, &asker, answer);
@@ -42,30 +37,30 @@ impl Participant {
             },
         );
         if !matches!(self.stage, Stage::Open { .. }) {
-            let refusal = Refusal::conflict(
-                &context.me,
-                &table,
-                "The transaction has ended here, or has voted.",
-            );
+            let ended = || {
+                let what = "The transaction has ended here, or has voted.";
+                Refusal::conflict(&context.me, &incoming.table, what)
+            };
+            let refusal = self.cause().cloned().unwrap_or_else(ended);
             return self.answer(context, &asker, Err(refusal));
         }
-        self.queue.push_back((asker, table, delta));
+        self.queue.push_back(incoming);
         self.put_next(context, now);
     }
 
     /// Puts the next delta that says something new; the others are answered at once.
     fn put_next(&mut self, context: &mut Context, now: Millis) {
         while let Stage::Open { putting: None } = self.stage {
-            let Some((asker, table, delta)) = self.queue.pop_front() else {
+            let Some(incoming) = self.queue.pop_front() else {
                 return;
             };
-            match self.prepare_put(context, &asker, &table, &delta) {
+            match self.prepare_put(context, &incoming) {
                 Ok(Some(todo)) => {
                     self.stage = Stage::Open {
-                        putting: Some((asker, todo)),
+                        putting: Some((incoming.asker, todo)),
                     }
                 }
-                Ok(None) => self.close(context, &asker),
+                Ok(None) => self.close(context, &incoming.asker),
                 Err(refusal) => self.fail(context, now, refusal),
             }
         }
@@ -74,11 +69,16 @@ impl Participant {
     fn prepare_put(
         &mut self,
         context: &mut Context,
-        asker: &Asker,
-        table: &TableName,
-        delta: &Delta,
+        incoming: &Incoming,
     ) -> Result<Option<BTreeMap<TableName, Delta>>, Refusal> {
-        context.check_member(&asker.0, table)?;
+        let Incoming {
+            asker: (from, _),
+            table,
+            group,
+            delta,
+            ..
+        } = incoming;
+        context.check_member(from, table, *group)?;
         let conflict = |e| Refusal::conflict(&context.me, table, &format!("{e}."));
         let todo = self.changes.join(table, delta).map_err(conflict)?;
         if todo.is_empty() {
@@ -102,7 +102,7 @@ impl Participant {
                     .changes
                     .absorb(&context.me, &context.tables, captured, &todo);
                 let patience_ms = self.patience_ms(context);
-                match news.and_then(|news| context.propagate(&self.gid, news, patience_ms)) {
+                match news.and_then(|news| context.propagate(now, &self.gid, news, patience_ms)) {
                     Ok(asked) => {
                         self.spread(&asker, asked);
                         self.close(context, &asker);
@@ -213,7 +213,6 @@ impl Participant {
         for asker in open {
             self.answer(context, &asker, Err(refusal.clone()));
         }
-        let me = context.me.clone();
-        self.end(context, now, Decision::Abort, &me);
+        self.abort(context, now, refusal);
     }
 }

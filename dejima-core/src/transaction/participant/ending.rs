@@ -17,6 +17,23 @@ impl Participant {
         decision: Decision,
         by: &PeerName,
     ) {
+        self.end_because(context, now, decision, by, None);
+    }
+
+    /// Ends with an abort that is nobody's decision but this peer's, or that of another which has said why.
+    pub(super) fn abort(&mut self, context: &mut Context, now: Millis, cause: Refusal) {
+        let me = context.me.clone();
+        self.end_because(context, now, Decision::Abort, &me, Some(cause));
+    }
+
+    fn end_because(
+        &mut self,
+        context: &mut Context,
+        now: Millis,
+        decision: Decision,
+        by: &PeerName,
+        cause: Option<Refusal>,
+    ) {
         let wait = context.limits.retry_ms_min;
         let asked = Step::Asked { wait };
         let (step, is_rolled_back) = match &self.stage {
@@ -45,7 +62,7 @@ impl Participant {
         let is_waiting = step == Step::Waiting;
         self.stage = Stage::Ending {
             step,
-            announcement: Announcement::of(decision),
+            announcement: Announcement::of(decision, cause),
             askers: vec![],
         };
         if is_rolled_back {
@@ -102,6 +119,7 @@ impl Participant {
         now: Millis,
         asker: Asker,
         decision: Decision,
+        cause: Option<Refusal>,
     ) {
         let is_parent = asker.0 == self.parent;
         match &self.stage {
@@ -113,7 +131,7 @@ impl Participant {
             }
             _ if !is_parent && decision == Decision::Commit => return,
             Stage::Open { .. } | Stage::Voting { .. } if decision == Decision::Abort => {
-                let refusal = Refusal::late(&context.me, now - self.since);
+                let refusal = cause.unwrap_or_else(|| Refusal::aborted(&context.me, &asker.0));
                 self.give_up(context, now, refusal);
             }
             Stage::Open { .. } | Stage::Voting { .. } | Stage::InDoubt { .. } => {

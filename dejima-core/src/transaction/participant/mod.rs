@@ -6,7 +6,7 @@ use super::announcement::Announcement;
 use super::changes::Changes;
 use super::context::Context;
 use super::interface::{Decision, Millis, RequestId, Summary, Trouble};
-use super::{Answer, Resolution, Tally};
+use super::{Answer, GroupVersion, Resolution, Tally};
 use crate::delta::Delta;
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
@@ -32,7 +32,7 @@ pub(super) struct Participant {
     adopted: BTreeSet<PeerName>,
     /// Deltas received: waiting, being put, spreading, answered.
     served: BTreeMap<Asker, Serving>,
-    queue: VecDeque<(Asker, TableName, Delta)>,
+    queue: VecDeque<Incoming>,
     /// Questions of this peer, and which delta caused them.
     questions: BTreeMap<RequestId, (PeerName, Asker)>,
     tally: Tally,
@@ -54,6 +54,7 @@ pub(super) type Asker = (PeerName, RequestId);
 pub(super) struct Incoming {
     pub(super) asker: Asker,
     pub(super) table: TableName,
+    pub(super) group: GroupVersion,
     pub(super) patience_ms: Millis,
     pub(super) delta: Delta,
 }
@@ -247,11 +248,32 @@ impl Participant {
         }
     }
 
+    /// Why the transaction was aborted before it had promised, if it was.
+    pub(super) fn cause(&self) -> Option<&Refusal> {
+        match &self.stage {
+            Stage::Ending { announcement, .. } => announcement.cause.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The decision as it may be told to anyone: an abort that this peer chose alone says nothing to those who do
     /// not depend on it, for a late delta may have opened the transaction here a second time.
     pub(super) fn learnt_decision(&self) -> Option<Decision> {
         self.decision()
             .filter(|decision| *decision == Decision::Commit || self.has_promised)
+    }
+
+    /// Peers have joined or left these Dejima tables: a transaction that has not promised ends with its group.
+    pub(super) fn regroup(
+        &mut self,
+        context: &mut Context,
+        now: Millis,
+        tables: &BTreeSet<TableName>,
+    ) {
+        if let Some(table) = self.changes.first_of(tables) {
+            let refusal = Refusal::group_changed(&context.me, table);
+            self.give_up(context, now, refusal);
+        }
     }
 
     /// A peer answers again: what is to be said to it is due.

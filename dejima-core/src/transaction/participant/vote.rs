@@ -5,7 +5,7 @@ use super::{Asker, Participant, Stage, Step};
 use crate::name::{Gid, PeerName};
 use crate::refusal::Refusal;
 use crate::transaction::context::Context;
-use crate::transaction::interface::{Decision, Message, Millis, RequestId};
+use crate::transaction::interface::{Message, Millis, RequestId};
 use crate::transaction::{Request, Tally};
 
 impl Participant {
@@ -17,14 +17,15 @@ impl Participant {
         (from, request): Asker,
     ) {
         self.last_heard = now;
-        let refused = |why: &str| Message::Voted {
+        let refused = |refusal: Refusal| Message::Voted {
             gid: self.gid.clone(),
             request,
-            result: Err(Refusal::forbidden(&context.me, why)),
+            result: Err(refusal),
         };
+        let forbidden = |why: &str| refused(Refusal::forbidden(&context.me, why));
         match &mut self.stage {
             _ if from != self.parent => {
-                let message = refused("Only the parent of a participant may ask for its vote.");
+                let message = forbidden("Only the parent of a participant may ask for its vote.");
                 context.reply(&from, message);
             }
             Stage::Open { putting: None } if self.questions.is_empty() && self.queue.is_empty() => {
@@ -41,9 +42,13 @@ impl Participant {
                     },
                 );
             }
-            Stage::Open { .. } | Stage::Ending { .. } => {
-                let message =
-                    refused("The transaction has ended here, or deltas are still in flight.");
+            Stage::Open { .. } => {
+                let message = forbidden("Deltas are still in flight.");
+                context.reply(&from, message);
+            }
+            Stage::Ending { announcement, .. } => {
+                let aborted = || Refusal::aborted(&context.me, &context.me);
+                let message = refused(announcement.cause.clone().unwrap_or_else(aborted));
                 context.reply(&from, message);
             }
         }
@@ -133,11 +138,10 @@ impl Participant {
             let voted = Message::Voted {
                 gid: self.gid.clone(),
                 request: *vote,
-                result: Err(refusal),
+                result: Err(refusal.clone()),
             };
             context.reply(&self.parent, voted);
-            let me = context.me.clone();
-            self.end(context, now, Decision::Abort, &me);
+            self.abort(context, now, refusal);
         }
     }
 }

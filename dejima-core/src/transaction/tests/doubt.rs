@@ -8,6 +8,7 @@ fn unanswered(to: &str, request: RequestId) -> Input {
         gid: gid("bank"),
         request,
         why: "refused".into(),
+        is_away: true,
     }
 }
 

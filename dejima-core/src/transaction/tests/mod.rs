@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 
 mod doubt;
+mod groups;
 mod origin;
 mod participant;
 mod recovery;
@@ -31,9 +32,8 @@ fn value(text: &str) -> Value {
     Some(text.into())
 }
 
-/// `me` shares "left" with `left` and "right" with `right`; both have the columns k (key) and v. It has asked what
-/// it left unfinished.
-fn starting(me: &str, left: &str, right: &str) -> Machine {
+/// `me` shares "left" with `left` and "right" with `right`; both have the columns k (key) and v.
+fn memberships(me: &str, left: &[&str], right: &[&str]) -> BTreeMap<TableName, Membership> {
     let column = |name: &str| Column {
         name: name.into(),
         type_name: "text".into(),
@@ -42,14 +42,19 @@ fn starting(me: &str, left: &str, right: &str) -> Machine {
         columns: vec![column("k"), column("v")],
         key: vec![0],
     };
-    let membership = |other| Membership {
+    let membership = |others: &[&str]| Membership {
         schema: schema.clone(),
-        members: Ok(vec![peer(me), peer(other)]),
+        members: Ok([me].iter().chain(others).copied().map(peer).collect()),
     };
-    let tables = BTreeMap::from([
+    BTreeMap::from([
         (table("left"), membership(left)),
         (table("right"), membership(right)),
-    ]);
+    ])
+}
+
+/// Shares so, and has asked what it left unfinished.
+fn starting(me: &str, left: &str, right: &str) -> Machine {
+    let tables = memberships(me, &[left], &[right]);
     let mut machine = Machine::new(peer(me), Limits::default(), FIRST);
     machine.handle(0, Input::Members { tables });
     machine.handle(0, Input::Started);
@@ -128,9 +133,16 @@ fn propagate(origin: &str, request: RequestId, name: &str) -> Message {
         gid: gid(origin),
         request,
         table: table(name),
+        group: group(name),
         patience_ms: Limits::default().transaction_ms_max + rows,
         delta: insert("x"),
     }
+}
+
+/// Bank and government share "left", government and insurer "right".
+fn group(name: &str) -> GroupVersion {
+    let other = if name == "left" { "bank" } else { "insurer" };
+    GroupVersion::of(&[peer("gov"), peer(other)])
 }
 
 fn propagated(origin: &str, request: RequestId, result: Result<bool, Refusal>) -> Message {
@@ -162,6 +174,24 @@ fn terminate(origin: &str, request: RequestId, decision: Decision) -> Message {
         gid: gid(origin),
         request,
         decision,
+        cause: None,
+    }
+}
+
+/// An abort that is not the origin's.
+fn aborts(request: RequestId, cause: &Refusal) -> Message {
+    Message::Terminate {
+        gid: gid("bank"),
+        request,
+        decision: Decision::Abort,
+        cause: Some(cause.clone()),
+    }
+}
+
+fn check_violation() -> Refusal {
+    Refusal {
+        sqlstate: "23514".into(),
+        ..Refusal::unreachable(&peer("insurer"), "")
     }
 }
 

@@ -80,6 +80,7 @@ fn an_unreachable_peer_refuses_with_class_08_and_aborts_the_others() {
         gid: gid("bank"),
         request: 100,
         why: "refused".into(),
+        is_away: true,
     };
     let outputs = after(&mut bank, 1, lost);
     assert_eq!(refused(&outputs[0]).sqlstate, sqlstate::CONNECTION_FAILURE);
@@ -205,6 +206,7 @@ fn changes_that_come_back_are_put_in_another_round() {
         gid: gid("bank"),
         request: 7,
         table: table("left"),
+        group: group("left"),
         patience_ms: 0,
         delta: upper,
     };

@@ -127,25 +127,43 @@ fn a_vote_is_given_to_the_parent_alone() {
 #[test]
 fn a_refusal_below_goes_up_and_ends_the_subtree() {
     let mut gov = between();
-    let check = Refusal {
-        sqlstate: "23514".into(),
-        ..Refusal::unreachable(&peer("insurer"), "")
-    };
+    let check = check_violation();
     let outputs = after(
         &mut gov,
         2,
         received("insurer", propagated("bank", 100, Err(check.clone()))),
     );
-    let up = send("bank", propagated("bank", 7, Err(check)));
+    let up = send("bank", propagated("bank", 7, Err(check.clone())));
     let rollback = Output::Database(Request::Rollback { gid: gid("bank") });
     assert_eq!(
         outputs,
-        [
-            up,
-            rollback,
-            send("insurer", terminate("bank", 101, Decision::Abort))
-        ]
+        [up, rollback, send("insurer", aborts(101, &check))]
     );
+}
+
+#[test]
+fn whoever_hears_of_an_abort_by_a_roundabout_way_hears_its_cause() {
+    let mut gov = between();
+    let check = check_violation();
+    let told = received("insurer", aborts(9, &check));
+    let outputs = after(&mut gov, 2, told);
+    let up = send("bank", propagated("bank", 7, Err(check.clone())));
+    let on = send("insurer", aborts(101, &check));
+    assert_eq!([&outputs[0], &outputs[2]], [&up, &on]);
+    let again = received("bank", propagate("bank", 8, "left"));
+    let answer = [send("bank", propagated("bank", 8, Err(check.clone())))];
+    assert_eq!(after(&mut gov, 3, again.clone()), answer);
+
+    let mut gov = machine("gov", "bank", "insurer");
+    let early = received("insurer", aborts(9, &check));
+    after(&mut gov, 0, early);
+    assert_eq!(after(&mut gov, 1, again), answer, "it came too late");
+    let vote = Message::Vote {
+        gid: gid("bank"),
+        request: 10,
+    };
+    let outputs = after(&mut gov, 2, received("bank", vote));
+    assert_eq!(refused(&outputs[0]), &check);
 }
 
 #[test]
@@ -203,7 +221,11 @@ fn a_participant_that_has_not_promised_aborts_alone() {
 fn invariant_5_only_members_speak_of_a_table() {
     let mut gov = machine("gov", "bank", "insurer");
     let outputs = after(&mut gov, 0, received("bank", propagate("bank", 7, "right")));
-    assert_eq!(refused(&outputs[0]).sqlstate, sqlstate::PROTOCOL_VIOLATION);
+    assert_eq!(
+        refused(&outputs[0]).sqlstate,
+        sqlstate::SERIALIZATION_FAILURE,
+        "it may be joining"
+    );
     let outputs = after(
         &mut gov,
         0,
@@ -250,6 +272,7 @@ fn invariant_3_two_values_for_one_attribute_conflict() {
         gid: gid("bank"),
         request: 3,
         table: table("right"),
+        group: group("right"),
         patience_ms: 0,
         delta: insert("y"),
     };
