@@ -18,8 +18,9 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::event::{Event, Events};
 use crate::event_loop::EventLoop;
+use crate::metrics;
 use crate::operator::{Known, OperatorService};
-use crate::server::{self, Entrance, Health, NotListening, PublicAddress, TakenLocalAddress};
+use crate::server::{self, Entrance, Health, NotListening, TakenAddress, TakenLocalAddress};
 use crate::store::Store;
 
 #[cfg(test)]
@@ -55,6 +56,9 @@ pub enum Error {
     /// A server has failed.
     #[error("serving failed: {0}")]
     Serve(#[from] tonic::transport::Error),
+    /// The server for Prometheus has failed.
+    #[error("serving metrics failed: {0}")]
+    Metrics(#[from] std::io::Error),
 }
 
 /// Runs a peer until `stop` comes and the transactions at hand are finished.
@@ -65,24 +69,40 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), E
         .iter()
         .for_each(|warning| warn!("{warning}"));
     info!(peer = %config.name, listen = config.listen, local = %config.local, "starting");
-    let not_listening = |why| Error::Listen {
+    let taken = Addresses::take(&config).await;
+    let addresses = taken.map_err(|why| Error::Listen {
         peer: config.name.clone(),
         why,
-    };
-    let public = PublicAddress::take(&config.listen)
-        .await
-        .map_err(not_listening)?;
-    let local = TakenLocalAddress::take(&config.local)
-        .await
-        .map_err(not_listening)?;
+    })?;
     let prepared = tokio::select! {
         prepared = prepare(&config) => prepared?,
         () = &mut stop => return Ok(()),
     };
-    let serving = Serving::start(&config, prepared, public, local)?;
+    let serving = Serving::start(&config, prepared, addresses)?;
     serving
         .until(stop, Duration::from_millis(config.limits.stop_ms_max))
         .await
+}
+
+/// Where a peer will listen.
+struct Addresses {
+    public: TakenAddress,
+    local: TakenLocalAddress,
+    metrics: Option<TakenAddress>,
+}
+
+impl Addresses {
+    async fn take(config: &Config) -> Result<Self, NotListening> {
+        let metrics = match &config.metrics {
+            Some(address) => Some(TakenAddress::take("metrics", address).await?),
+            None => None,
+        };
+        Ok(Self {
+            public: TakenAddress::take("listen", &config.listen).await?,
+            local: TakenLocalAddress::take(&config.local).await?,
+            metrics,
+        })
+    }
 }
 
 /// What a peer gets from its database before it serves.
@@ -142,18 +162,13 @@ async fn connect(config: &Config) -> Result<Database, database::Error> {
 struct Serving {
     events: Events,
     event_loop: tokio::task::JoinHandle<()>,
-    servers: Vec<tokio::task::JoinHandle<Result<(), tonic::transport::Error>>>,
+    servers: Vec<tokio::task::JoinHandle<Result<(), Error>>>,
     /// Ends the servers when it is dropped.
     end: watch::Sender<()>,
 }
 
 impl Serving {
-    fn start(
-        config: &Config,
-        prepared: Prepared,
-        public: PublicAddress,
-        local: TakenLocalAddress,
-    ) -> Result<Self, Error> {
+    fn start(config: &Config, prepared: Prepared, addresses: Addresses) -> Result<Self, Error> {
         let Prepared {
             store,
             place,
@@ -191,13 +206,21 @@ impl Serving {
             peer: config.name.clone(),
             why,
         };
-        let public = public.open().map_err(not_listening)?;
-        let local = local.open().map_err(not_listening)?;
+        let public = addresses.public.open().map_err(not_listening)?;
+        let local = addresses.local.open().map_err(not_listening)?;
+        let metrics = addresses.metrics.map(TakenAddress::listen).transpose();
+        let metrics = metrics.map_err(not_listening)?;
         let (end, ended) = watch::channel(());
-        let servers = vec![
-            tokio::spawn(for_peers.serve_with_incoming_shutdown(public, dropped(ended.clone()))),
-            tokio::spawn(server::serve_local(for_local, local, dropped(ended))),
+        let public = for_peers.serve_with_incoming_shutdown(public, dropped(ended.clone()));
+        let local = server::serve_local(for_local, local, dropped(ended.clone()));
+        let mut servers = vec![
+            tokio::spawn(async { Ok(public.await?) }),
+            tokio::spawn(async { Ok(local.await?) }),
         ];
+        if let Some(listener) = metrics {
+            let metrics = metrics::serve(listener, events.clone(), dropped(ended));
+            servers.push(tokio::spawn(async { Ok(metrics.await?) }));
+        }
         tokio::spawn(health.follow(is_ready));
         let event_loop = tokio::spawn(event_loop.run());
         info!(peer = %config.name, advertise = config.advertise, local = %config.local, "listening");

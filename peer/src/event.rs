@@ -74,6 +74,19 @@ pub enum Event {
 /// A look at both machines, carried out inside the loop.
 pub type Look = Box<dyn FnOnce(Millis, &group::Machine, &transaction::Machine) + Send>;
 
+/// Looks at both machines and returns what was seen; nothing if the peer is stopping.
+pub async fn look<T: Send + 'static>(
+    events: &Events,
+    look: impl FnOnce(Millis, &group::Machine, &transaction::Machine) -> T + Send + 'static,
+) -> Option<T> {
+    let (answer, answered) = oneshot::channel();
+    let look = move |now: Millis, groups: &group::Machine, transactions: &transaction::Machine| {
+        drop(answer.send(look(now, groups, transactions)));
+    };
+    events.send(Event::Look(Box::new(look))).ok()?;
+    answered.await.ok()
+}
+
 /// A question that brought no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undelivered {

@@ -201,6 +201,18 @@ pub enum Reach {
     Unknown,
 }
 
+impl Reach {
+    /// One word for the operator.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Own => "self",
+            Self::Reachable => "reachable",
+            Self::Unreachable => "unreachable",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A peer, for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberState {

@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Where to listen for the helper and the operator: unix:/path or http://127.0.0.1:PORT
     #[arg(long, value_name = "ADDRESS")]
     pub local: Option<String>,
+    /// Where to serve what is counted to Prometheus; not served if it is not said
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<String>,
     /// Threads of the runtime
     #[arg(long)]
     pub threads: Option<String>,
@@ -64,7 +67,7 @@ pub struct Arguments {
 
 impl Arguments {
     /// The flags by the keys that they override.
-    pub(super) fn values(&self) -> [(&'static str, &Option<String>); 15] {
+    pub(super) fn values(&self) -> [(&'static str, &Option<String>); 16] {
         [
             ("name", &self.name),
             ("type", &self.kind),
@@ -72,6 +75,7 @@ impl Arguments {
             ("listen", &self.listen),
             ("advertise", &self.advertise),
             ("local", &self.local),
+            ("metrics", &self.metrics),
             ("threads", &self.threads),
             ("database.url", &self.database_url),
             ("database.pool", &self.database_pool),

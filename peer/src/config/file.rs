@@ -21,6 +21,7 @@ pub(super) struct ConfigFile {
     pub(super) listen: Option<String>,
     pub(super) advertise: Option<String>,
     pub(super) local: Option<String>,
+    pub(super) metrics: Option<String>,
     pub(super) threads: Option<usize>,
     pub(super) database: DatabaseSection,
     pub(super) limits: LimitsSection,

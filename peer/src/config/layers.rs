@@ -129,6 +129,12 @@ fn finish(
         listen,
         advertise: advertise.map_err(invalid("advertise"))?,
         local: LocalAddress::parse(&needed("local", merged.local)?).map_err(invalid("local"))?,
+        metrics: merged
+            .metrics
+            .filter(|metrics| !metrics.is_empty())
+            .map(|metrics| address::listen(&metrics))
+            .transpose()
+            .map_err(invalid("metrics"))?,
         threads: at_least_one("threads", merged.threads.unwrap_or(1))?,
         database: DatabaseConfig {
             url: needed("database.url", merged.database.url)?,

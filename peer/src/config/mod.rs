@@ -31,6 +31,8 @@ pub struct Config {
     pub advertise: String,
     /// Where it listens for the helper and the operator.
     pub local: LocalAddress,
+    /// Where it serves what it counts, `HOST:PORT`; nowhere if it is absent.
+    pub metrics: Option<String>,
     /// Threads of the runtime; 1 runs everything on the main thread.
     pub threads: usize,
     /// Its database.

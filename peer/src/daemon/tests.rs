@@ -1,6 +1,7 @@
 //! Whole peers in one process, over real sockets, with a model in place of the database.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use dejima_proto::v1::operator_client::OperatorClient;
 use dejima_proto::v1::propagate_update_client::PropagateUpdateClient;
 use dejima_proto::v1::{self, CloseRequest, PropagateRequest};
 use futures::future::BoxFuture;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
@@ -149,6 +151,7 @@ impl Store for Model {
 /// A peer that runs in this process until its `stop` is sent or dropped.
 struct Peer {
     address: String,
+    metrics: Option<SocketAddr>,
     local: String,
     model: Arc<Model>,
     stop: oneshot::Sender<()>,
@@ -159,6 +162,8 @@ struct Peer {
 struct Plan<'a> {
     name: &'a str,
     listen: &'a str,
+    /// Where it serves what it counts.
+    metrics: Option<&'a str>,
     seeds: &'a [&'a str],
     columns: [&'a str; 2],
     facts: Vec<Fact>,
@@ -169,6 +174,7 @@ fn plan<'a>(name: &'a str, seeds: &'a [&'a str]) -> Plan<'a> {
     Plan {
         name,
         listen: "127.0.0.1:0",
+        metrics: None,
         seeds,
         columns: ["id", "name"],
         facts: Vec::new(),
@@ -210,13 +216,31 @@ fn fact(name: &str, address: &str) -> Fact {
 }
 
 async fn start(folder: &tempfile::TempDir, plan: Plan<'_>) -> Peer {
-    let public = PublicAddress::take(plan.listen).await.expect("a free port");
+    let public = TakenAddress::take("listen", plan.listen)
+        .await
+        .expect("a free port");
     let address = format!("http://{}", public.local_address().expect("it is bound"));
     let socket = folder.path().join(plan.name);
     let config = config(&plan, &address, LocalAddress::Unix(socket.clone()));
     let local = TakenLocalAddress::take(&config.local)
         .await
         .expect("a free path");
+    let metrics = match plan.metrics {
+        Some(address) => Some(
+            TakenAddress::take("metrics", address)
+                .await
+                .expect("a free port"),
+        ),
+        None => None,
+    };
+    let metrics_port = metrics
+        .as_ref()
+        .map(|taken| taken.local_address().expect("it is bound"));
+    let addresses = Addresses {
+        public,
+        local,
+        metrics,
+    };
     let model = Arc::new(plan.model);
     let table = DeclaredTable {
         name: table(),
@@ -233,12 +257,13 @@ async fn start(folder: &tempfile::TempDir, plan: Plan<'_>) -> Peer {
         incarnation: 1,
         facts: plan.facts,
     };
-    let serving = Serving::start(&config, prepared, public, local).expect("all is right");
+    let serving = Serving::start(&config, prepared, addresses).expect("all is right");
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };
     let ended = tokio::spawn(serving.until(stopped, Duration::from_secs(5)));
     Peer {
         address,
+        metrics: metrics_port,
         local: format!("unix:{}", socket.display()),
         model,
         stop,
@@ -253,6 +278,7 @@ fn config(plan: &Plan<'_>, address: &str, local: LocalAddress) -> Config {
         listen: plan.listen.into(),
         advertise: address.into(),
         local,
+        metrics: None,
         threads: 1,
         database: DatabaseConfig {
             url: String::new(),
@@ -400,7 +426,7 @@ async fn the_operator_sees_peers_groups_and_tables() {
 #[tokio::test]
 async fn a_peer_does_not_serve_before_its_seed_has_answered() {
     let folder = folder();
-    let port = PublicAddress::take("127.0.0.1:0")
+    let port = TakenAddress::take("listen", "127.0.0.1:0")
         .await
         .expect("a free port");
     let seed = format!("{}", port.local_address().expect("it is bound"));
@@ -426,7 +452,7 @@ async fn a_peer_does_not_serve_before_its_seed_has_answered() {
 #[tokio::test]
 async fn a_peer_that_is_away_refuses_by_its_name() {
     let folder = folder();
-    let nobody = PublicAddress::take("127.0.0.1:0")
+    let nobody = TakenAddress::take("listen", "127.0.0.1:0")
         .await
         .expect("a free port");
     let away = format!("http://{}", nobody.local_address().expect("it is bound"));
@@ -661,11 +687,66 @@ async fn a_stopped_peer_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_counted_is_served_to_prometheus() {
+    let folder = folder();
+    let gov = start(&folder, plan("gov", &[])).await;
+    let bank = start(
+        &folder,
+        Plan {
+            metrics: Some("127.0.0.1:0"),
+            ..plan("bank", &[&gov.address])
+        },
+    )
+    .await;
+    quiet(&bank).await;
+    let (head, body) = http_get(&bank, "/metrics").await;
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.contains("application/openmetrics-text"),
+        "{head}"
+    );
+    for line in [
+        "# TYPE dejima_detection_messages_sent counter",
+        "dejima_detection_messages_sent_total 1",
+        "dejima_detection_messages_unanswered_total 0",
+        "dejima_groups 1",
+        "dejima_groups_incomplete 0",
+        r#"dejima_peers{state="self"} 1"#,
+        r#"dejima_peers{state="reachable"} 1"#,
+        "dejima_in_doubt_oldest_seconds 0.0",
+        "# EOF",
+    ] {
+        assert!(body.lines().any(|said| said == line), "{line} in {body}");
+    }
+    let (head, _) = http_get(&bank, "/").await;
+    assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+}
+
+/// Head and body of an answer.
+async fn http_get(peer: &Peer, path: &str) -> (String, String) {
+    let port = peer.metrics.expect("it serves what it counts");
+    let mut stream = tokio::net::TcpStream::connect(port)
+        .await
+        .expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("it reads");
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .await
+        .expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer of HTTP");
+    (head.to_owned(), body.to_owned())
+}
+
+#[tokio::test]
 async fn an_address_in_use_is_named_with_the_cure() {
     let folder = folder();
     let gov = start(&folder, plan("gov", &[])).await;
     let listen = gov.address.trim_start_matches("http://");
-    let error = match PublicAddress::take(listen).await {
+    let error = match TakenAddress::take("listen", listen).await {
         Ok(address) => address.open().expect_err("it is in use"),
         Err(error) => error,
     };

@@ -15,7 +15,7 @@ use dejima_proto::v1::operator_server::Operator;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
-use crate::event::{Event, Events};
+use crate::event::{self, Event, Events};
 use crate::store::Store;
 use crate::wire;
 use words::{
@@ -57,15 +57,7 @@ impl OperatorService {
         &self,
         look: impl FnOnce(Millis, &group::Machine, &transaction::Machine) -> T + Send + 'static,
     ) -> Result<T, Status> {
-        let (answer, answered) = oneshot::channel();
-        let look =
-            move |now: Millis, groups: &group::Machine, transactions: &transaction::Machine| {
-                drop(answer.send(look(now, groups, transactions)));
-            };
-        self.events
-            .send(Event::Look(Box::new(look)))
-            .map_err(|_| stopped())?;
-        answered.await.map_err(|_| stopped())
+        event::look(&self.events, look).await.ok_or_else(stopped)
     }
 }
 

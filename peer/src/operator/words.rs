@@ -2,7 +2,7 @@
 
 use dejima_core::database::DeclaredTable;
 use dejima_core::examine::{Finding, State};
-use dejima_core::group::{Counters, GroupState, MemberState, PeerGroup, Reach, Reached};
+use dejima_core::group::{Counters, GroupState, MemberState, PeerGroup, Reached};
 use dejima_core::name::PeerName;
 use dejima_core::transaction::{Millis, ResolveAnswer, Summary};
 use dejima_proto::v1;
@@ -16,19 +16,10 @@ pub(super) fn peer_to_wire(now: Millis, peer: MemberState) -> v1::PeerState {
         r#type: String::new(),
         address: peer.identity.address,
         incarnation: peer.identity.incarnation,
-        state: state(peer.reach).into(),
+        state: peer.reach.word().into(),
         last_answer_ms_ago: peer.last_answer.map(|then| now.saturating_sub(then)),
         error: peer.error.unwrap_or_default(),
         database: String::new(),
-    }
-}
-
-fn state(reach: Reach) -> &'static str {
-    match reach {
-        Reach::Own => "self",
-        Reach::Reachable => "reachable",
-        Reach::Unreachable => "unreachable",
-        Reach::Unknown => "unknown",
     }
 }
 
@@ -37,7 +28,7 @@ pub(super) fn reached_to_wire((peer, reached): (PeerName, Reached)) -> v1::Scope
         name: peer.into(),
         tables: reached.tables.into_iter().map(String::from).collect(),
         is_direct: reached.is_direct,
-        state: state(reached.reach).into(),
+        state: reached.reach.word().into(),
     }
 }
 

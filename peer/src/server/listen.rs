@@ -1,4 +1,4 @@
-//! The two addresses that a peer listens on.
+//! The addresses that a peer listens on.
 
 use std::fs::Permissions;
 use std::io;
@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use tokio::net::{TcpSocket, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::TcpIncoming;
 
@@ -54,21 +54,21 @@ fn not_listening(
     }
 }
 
-/// The address for other peers: taken at once, so that a mistake is seen before anything is touched, and
-/// opened when the peer can answer. Until then a caller is refused instead of kept waiting.
+/// An address for other peers or for Prometheus: taken at once, so that a mistake is seen before anything is touched,
+/// and opened when the peer can answer. Until then a caller is refused instead of kept waiting.
 #[derive(Debug)]
-pub struct PublicAddress {
+pub struct TakenAddress {
+    key: &'static str,
     socket: TcpSocket,
     address: String,
 }
 
-impl PublicAddress {
-    /// Takes `HOST:PORT`.
-    pub async fn take(address: &str) -> Result<Self, NotListening> {
-        let socket = bind(address)
-            .await
-            .map_err(not_listening("listen", address))?;
+impl TakenAddress {
+    /// Takes `HOST:PORT`, the value of a key of the configuration.
+    pub async fn take(key: &'static str, address: &str) -> Result<Self, NotListening> {
+        let socket = bind(address).await.map_err(not_listening(key, address))?;
         Ok(Self {
+            key,
             socket,
             address: address.to_owned(),
         })
@@ -80,11 +80,14 @@ impl PublicAddress {
     }
 
     /// Lets callers in.
+    pub fn listen(self) -> Result<TcpListener, NotListening> {
+        let listener = self.socket.listen(BACKLOG);
+        listener.map_err(not_listening(self.key, &self.address))
+    }
+
+    /// Lets callers in that speak gRPC.
     pub fn open(self) -> Result<TcpIncoming, NotListening> {
-        let listener = self
-            .socket
-            .listen(BACKLOG)
-            .map_err(not_listening("listen", &self.address))?;
+        let listener = self.listen()?;
         Ok(TcpIncoming::from(listener).with_nodelay(Some(true)))
     }
 }
@@ -95,7 +98,7 @@ pub enum TakenLocalAddress {
     /// A unix socket. It is made when it is opened; a file of a peer that has died is replaced.
     Unix(PathBuf),
     /// A port of the loopback interface.
-    Loopback(PublicAddress),
+    Loopback(TakenAddress),
 }
 
 /// Connections of helpers and operators.
@@ -112,7 +115,8 @@ impl TakenLocalAddress {
         match address {
             LocalAddress::Loopback(address) => {
                 let socket = bind_one(*address).map_err(not_listening("local", address))?;
-                Ok(Self::Loopback(PublicAddress {
+                Ok(Self::Loopback(TakenAddress {
+                    key: "local",
                     socket,
                     address: address.to_string(),
                 }))

@@ -30,7 +30,7 @@ use crate::event::{Event, Events};
 use crate::operator::OperatorService;
 use crate::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 
-pub use listen::{LocalIncoming, NotListening, PublicAddress, TakenLocalAddress};
+pub use listen::{LocalIncoming, NotListening, TakenAddress, TakenLocalAddress};
 
 /// More than a peer has transactions in flight; a call too many waits for one to end.
 const STREAMS_MAX: u32 = 4_096;
