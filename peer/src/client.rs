@@ -20,7 +20,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::wire::{self, Invalid, Parts};
+use crate::wire::{self, Head, Invalid, Parts};
 use crate::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 
 /// A connection that is not there after this time is refused: half of it is far more than any round trip.
@@ -117,16 +117,15 @@ impl Client {
                     Silence::own(format!("Dejima table \"{table}\" is not shared here"))
                 })?;
                 let limit = limit.max(Duration::from_millis(patience_ms));
-                let parts = Parts::new(
-                    &caller.from,
-                    &gid,
+                let head = Head {
+                    from: caller.from.clone(),
+                    gid: gid.clone(),
                     request,
-                    &table,
+                    table,
                     group,
                     patience_ms,
-                    &schema,
-                    delta,
-                );
+                };
+                let parts = Parts::new(head, &schema, delta);
                 Box::pin(caller.propagate(limit, gid, request, parts))
             }
             Message::Vote { gid, request } => Box::pin(caller.vote(limit, gid, request)),

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::Entrance;
 use crate::client::ADDRESSEE;
 use crate::event::Event;
-use crate::wire::{self, IncomingDelta, Invalid};
+use crate::wire::{self, Head, IncomingDelta, Invalid};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -184,12 +184,7 @@ impl Entrance {
 
     /// The schema of a delta's Dejima table, if both peers mean the same by it.
     fn schema_for(&self, incoming: &IncomingDelta) -> Result<&Schema, Refusal> {
-        let IncomingDelta {
-            from,
-            table,
-            columns,
-            ..
-        } = incoming;
+        let Head { from, table, .. } = &incoming.head;
         let Some(schema) = self.schemas.get(table) else {
             return Err(Refusal::forbidden(&self.me, &not_shared(&self.me, table)));
         };
@@ -203,7 +198,7 @@ impl Entrance {
             .collect();
         let why = format!(
             "Dejima table \"{table}\" has columns ({}) at peer \"{from}\" and ({}) at peer \"{}\".",
-            columns.join(", "),
+            incoming.columns.join(", "),
             own.join(", "),
             self.me
         );
@@ -215,28 +210,23 @@ impl Entrance {
         incoming: IncomingDelta,
         schema: &Schema,
     ) -> Result<Result<bool, Refusal>, Status> {
-        let (from, gid, request, table) = (
-            incoming.from.clone(),
-            incoming.gid.clone(),
-            incoming.request,
-            incoming.table.clone(),
-        );
-        let (group, patience_ms) = (incoming.group, incoming.patience_ms);
-        let delta = incoming.into_delta(schema)?;
-        match self
-            .ask(
-                from,
-                Message::Propagate {
-                    gid,
-                    request,
-                    table,
-                    group,
-                    patience_ms,
-                    delta,
-                },
-            )
-            .await?
-        {
+        let Head {
+            from,
+            gid,
+            request,
+            table,
+            group,
+            patience_ms,
+        } = incoming.head.clone();
+        let question = Message::Propagate {
+            gid,
+            request,
+            table,
+            group,
+            patience_ms,
+            delta: incoming.into_delta(schema)?,
+        };
+        match self.ask(from, question).await? {
             Message::Propagated { result, .. } => Ok(result),
             other => Err(unexpected(&other)),
         }

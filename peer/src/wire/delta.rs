@@ -13,6 +13,23 @@ use super::{Invalid, gid, peer, table};
 /// A part is closed when its rows reach this size: large enough to cost little, small enough to flow.
 const PART_BYTES: usize = 1 << 20;
 
+/// What stands at the head of every part of a delta.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Who sends it.
+    pub from: PeerName,
+    /// The transaction.
+    pub gid: Gid,
+    /// The sender's number for it.
+    pub request: RequestId,
+    /// The Dejima table.
+    pub table: TableName,
+    /// Which members of it the sender sees.
+    pub group: GroupVersion,
+    /// How long the whole transaction may take.
+    pub patience_ms: Millis,
+}
+
 /// The parts of one delta, made one after the other so that it is never held twice as a whole.
 #[derive(Debug)]
 pub struct Parts {
@@ -23,29 +40,20 @@ pub struct Parts {
 
 impl Parts {
     /// Cuts a delta; each part names the columns as this peer has them.
-    pub fn new(
-        from: &PeerName,
-        gid: &Gid,
-        request: RequestId,
-        table: &TableName,
-        group: GroupVersion,
-        patience_ms: Millis,
-        schema: &Schema,
-        delta: Delta,
-    ) -> Self {
+    pub fn new(head: Head, schema: &Schema, delta: Delta) -> Self {
         let head = v1::PropagateRequest {
-            from: from.to_string(),
-            gid: gid.to_string(),
-            request,
-            table: table.to_string(),
+            from: head.from.into(),
+            gid: head.gid.to_string(),
+            request: head.request,
+            table: head.table.into(),
+            group: head.group.0,
+            patience_ms: head.patience_ms,
             columns: schema
                 .columns
                 .iter()
                 .map(|column| column.name.clone())
                 .collect(),
             rows: Vec::new(),
-            patience_ms,
-            group: group.0,
         };
         Self {
             head,
@@ -137,51 +145,40 @@ fn olds_to_wire(olds: BTreeMap<ColumnIndex, Value>) -> Vec<v1::OldCell> {
 /// A delta as its parts come in.
 #[derive(Debug)]
 pub struct IncomingDelta {
-    /// Who sends it.
-    pub from: PeerName,
-    /// The transaction.
-    pub gid: Gid,
-    /// The sender's number for it.
-    pub request: RequestId,
-    /// The Dejima table.
-    pub table: TableName,
+    /// What all its parts say.
+    pub head: Head,
     /// The columns as the sender has them.
     pub columns: Vec<String>,
-    /// Which members of it the sender sees.
-    pub group: GroupVersion,
-    /// How long the whole transaction may take.
-    pub patience_ms: Millis,
     rows: Vec<v1::Row>,
 }
 
 impl IncomingDelta {
     /// Takes the first part.
     pub fn new(part: v1::PropagateRequest) -> Result<Self, Invalid> {
-        Ok(Self {
+        let head = Head {
             from: peer(&part.from)?,
             gid: gid(&part.gid)?,
             request: part.request,
             table: table(&part.table)?,
-            columns: part.columns,
-            patience_ms: part.patience_ms,
             group: GroupVersion(part.group),
+            patience_ms: part.patience_ms,
+        };
+        Ok(Self {
+            head,
+            columns: part.columns,
             rows: part.rows,
         })
     }
 
     /// Takes a further part.
     pub fn add(&mut self, part: v1::PropagateRequest) -> Result<(), Invalid> {
-        let same = part.from == self.from.as_str()
-            && part.gid == self.gid.as_str()
-            && part.request == self.request
-            && part.table == self.table.as_str()
-            && part.columns == self.columns;
-        if !same {
+        let more = Self::new(part)?;
+        if (&more.head, &more.columns) != (&self.head, &self.columns) {
             return Err(Invalid::Contradiction(
                 "the parts of one delta must have one head".into(),
             ));
         }
-        self.rows.extend(part.rows);
+        self.rows.extend(more.rows);
         Ok(())
     }
 

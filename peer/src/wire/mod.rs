@@ -13,7 +13,7 @@ use dejima_core::refusal::Refusal;
 use dejima_core::transaction::Decision;
 use dejima_proto::v1;
 
-pub use delta::{IncomingDelta, Parts};
+pub use delta::{Head, IncomingDelta, Parts};
 pub use fact::{attribute_to_wire, fact_from_wire, fact_to_wire, said_from_wire, said_to_wire};
 
 /// Why a message cannot be understood.

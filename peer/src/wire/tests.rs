@@ -75,19 +75,22 @@ fn delta(rows: impl IntoIterator<Item = (Key, Change)>) -> Delta {
 }
 
 fn parts(delta: Delta) -> Vec<v1::PropagateRequest> {
-    let (from, gid) = (
-        PeerName::new("bank").expect("a name"),
-        Gid::new(GID).expect("a gid"),
-    );
-    let table = TableName::new("T").expect("a name");
-    Parts::new(&from, &gid, 7, &table, GROUP, 4_000, &schema(), delta).collect()
+    let head = Head {
+        from: PeerName::new("bank").expect("a name"),
+        gid: Gid::new(GID).expect("a gid"),
+        request: 7,
+        table: TableName::new("T").expect("a name"),
+        group: GROUP,
+        patience_ms: 4_000,
+    };
+    Parts::new(head, &schema(), delta).collect()
 }
 
 fn put_together(parts: Vec<v1::PropagateRequest>) -> Result<Delta, Invalid> {
     let mut parts = parts.into_iter();
     let mut incoming = IncomingDelta::new(parts.next().expect("there is always one"))?;
     parts.try_for_each(|part| incoming.add(part))?;
-    assert!(incoming.fits(&schema()) && incoming.group == GROUP);
+    assert!(incoming.fits(&schema()) && incoming.head.group == GROUP);
     incoming.into_delta(&schema())
 }
 

@@ -53,7 +53,7 @@ impl Machine {
     pub(super) fn take_up_decided(&mut self, now: Millis, gid: Gid, participants: Vec<PeerName>) {
         let origin = Origin::recovered(&mut self.context, now, gid.clone(), participants);
         self.transactions
-            .insert(gid.clone(), Transaction::Origin(origin));
+            .insert(gid.clone(), Transaction::Origin(Box::new(origin)));
         self.forget_if_over(now, &gid);
     }
 
