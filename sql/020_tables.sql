@@ -32,7 +32,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 3, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 4, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 
@@ -92,6 +92,14 @@ CREATE TABLE IF NOT EXISTS dejima.generated (
   part text PRIMARY KEY,
   creating text NOT NULL,
   removing text NOT NULL
+);
+
+-- What the generated SQL relies on in base tables, as it was when the peer declared its Dejima tables (070_guard.sql).
+CREATE TABLE IF NOT EXISTS dejima.shape (
+  base_table oid NOT NULL,
+  what text NOT NULL,
+  value text NOT NULL,
+  PRIMARY KEY (base_table, what)
 );
 
 -- What this peer knows of others, over a restart.

@@ -18,6 +18,11 @@ use crate::strategy::{BaseTable, Declaration, Part, PartKind, Plan, Strategy, id
 
 const TRIGGERS_WORK: &str = "SELECT count(*) = 4 FROM pg_trigger \
      WHERE tgrelid = $1 AND starts_with(tgname, 'dejima_capture_') AND tgenabled IN ('O', 'A')";
+/// What is not so any more goes first, what is new comes second; of the unique keys those that Dejima tables have.
+const FORGET_SHAPE: &str = "DELETE FROM dejima.shape AS s WHERE NOT EXISTS (SELECT FROM dejima.shape_of($1) AS now \
+     WHERE now = s AND (now.what NOT LIKE 'unique key %' OR now.what = ANY ($2)))";
+const NOTE_SHAPE: &str = "INSERT INTO dejima.shape SELECT now.* FROM dejima.shape_of($1) AS now \
+     WHERE now.what NOT LIKE 'unique key %' OR now.what = ANY ($2) ON CONFLICT DO NOTHING";
 const VIEW_EXISTS: &str = "SELECT to_regclass($1) IS NOT NULL";
 
 /// A Dejima table as it is in the database.
@@ -88,6 +93,7 @@ impl Database {
                 invalid,
             })?;
         self.establish(&transaction, &plan).await?;
+        self.note_shape(&transaction, &plan).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(plan.strategies.iter().map(declared).collect())
     }
@@ -170,6 +176,19 @@ impl Database {
             .filter(|part| !kept.contains(part.name.as_str()))
         {
             self.create(transaction, plan, part).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what the guard is to keep as it is.
+    async fn note_shape(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<(), Error> {
+        let failed = |e| self.failed("noting what is relied on", &e);
+        let bases: Vec<u32> = plan.strategies.iter().map(|s| s.base.oid).collect();
+        let key = |s: &Strategy| format!("unique key ({})", s.key.columns.join(", "));
+        let keys: Vec<String> = plan.strategies.iter().map(key).collect();
+        for sql in [FORGET_SHAPE, NOTE_SHAPE] {
+            let noted = transaction.execute(sql, &[&bases, &keys]).await;
+            noted.map_err(failed)?;
         }
         Ok(())
     }

@@ -9,13 +9,14 @@ use crate::name::PeerName;
 use crate::strategy::literal;
 
 /// The files of sql/, in order.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     include_str!("../../../sql/010_role.sql"),
     include_str!("../../../sql/020_tables.sql"),
     include_str!("../../../sql/030_callback.sql"),
     include_str!("../../../sql/040_capture.sql"),
     include_str!("../../../sql/050_hook.sql"),
     include_str!("../../../sql/060_put.sql"),
+    include_str!("../../../sql/070_guard.sql"),
 ];
 
 /// Whose database it becomes, and how its hook reaches the peer.

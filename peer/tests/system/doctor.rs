@@ -67,7 +67,9 @@ async fn what_sql_breaks_sql_cures(world: &World) {
             r#"lacks UPDATE on base table "public"."government_users""#,
         ),
         (
-            "ALTER TABLE government_users DISABLE TRIGGER dejima_capture_update",
+            "SET session_replication_role = replica;
+             ALTER TABLE government_users DISABLE TRIGGER dejima_capture_update;
+             RESET session_replication_role",
             "triggers",
             r#"trigger dejima_capture_update of "public"."government_users" is disabled"#,
         ),
@@ -75,6 +77,11 @@ async fn what_sql_breaks_sql_cures(world: &World) {
             "ALTER TABLE dejima.transaction DISABLE TRIGGER hook",
             "triggers",
             "trigger hook of dejima.transaction is disabled",
+        ),
+        (
+            "ALTER EVENT TRIGGER dejima_guard_drop DISABLE",
+            "guard",
+            "event trigger dejima_guard_drop is disabled",
         ),
         (
             "GRANT EXECUTE ON FUNCTION dejima.put(jsonb) TO PUBLIC",
@@ -118,7 +125,8 @@ async fn a_dropped_trigger_is_made_again(world: &mut World) {
     let superuser = world.superuser("government").await.expect("a connection");
     run(
         &superuser,
-        "DROP TRIGGER dejima_capture_delete ON government_users",
+        "SET session_replication_role = replica; DROP TRIGGER dejima_capture_delete ON government_users;
+         RESET session_replication_role",
     )
     .await;
     let found = faults(world, "government").await;

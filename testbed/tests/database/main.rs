@@ -7,5 +7,6 @@ mod capture;
 mod contract;
 mod declare;
 mod execute;
+mod guard;
 mod hook;
 mod put;

@@ -14,6 +14,10 @@ SELECT t.tgenabled::text FROM pg_class AS c
 LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = 'hook' AND t.tgfoid = to_regproc('dejima.hook')
 WHERE c.oid = 'dejima.transaction'::regclass";
 
+const GUARD: &str = "
+SELECT g.name, e.evtenabled::text FROM unnest(ARRAY['dejima_guard', 'dejima_guard_drop']) AS g(name)
+LEFT JOIN pg_event_trigger AS e ON e.evtname = g.name AND e.evtfoid = to_regproc('dejima.guard')";
+
 /// The four triggers of each base table; of those that are gone the state is NULL.
 const CAPTURE: &str = "
 SELECT b.name, 'dejima_capture_' || e.event, t.tgenabled::text
@@ -65,6 +69,10 @@ pub(super) async fn examine(
         capture.len()
     );
     let mut findings = or_ok(CHECK, faults.collect(), what);
+    let guard = transaction.query(GUARD, &[]).await?;
+    let faults = guard.iter().filter_map(guard_fault).collect();
+    let what = "changes of base tables that would stop the sharing are refused";
+    findings.extend(or_ok("guard", faults, what));
     let gone = transaction.query(GENERATED, &[&names]).await?;
     let faults = gone.iter().map(generated_fault).collect();
     findings.extend(or_ok("generated", faults, "views and functions are there"));
@@ -112,6 +120,22 @@ fn capture_fault(row: &Row) -> Option<Finding> {
     };
     let what = format!("trigger {trigger} of {table} {what}: such changes reach nobody");
     Some(Finding::critical(CHECK, what, cure))
+}
+
+fn guard_fault(row: &Row) -> Option<Finding> {
+    let (trigger, state): (&str, Option<&str>) = (row.get(0), row.get(1));
+    let (what, cure) = match state {
+        state if is_enabled(state) => return None,
+        None => ("is gone", "dejima install".to_owned()),
+        Some(_) => (
+            "is disabled",
+            format!("ALTER EVENT TRIGGER {trigger} ENABLE"),
+        ),
+    };
+    let what = format!(
+        "event trigger {trigger} {what}: nobody refuses to rename a shared column or to disable a trigger"
+    );
+    Some(Finding::warning("guard", what, cure))
 }
 
 fn generated_fault(row: &Row) -> Finding {
