@@ -8,7 +8,7 @@ use std::time::Duration;
 use dejima_core::examine::Health;
 use dejima_core::group::Said;
 use dejima_core::name::{Gid, PeerName, TableName};
-use dejima_core::transaction::{Membership, Message, RequestId, Tally};
+use dejima_core::transaction::{Membership, Message, RequestId, Silence, Tally};
 use dejima_proto::v1;
 use dejima_proto::v1::ack_termination_client::AckTerminationClient;
 use dejima_proto::v1::detect_groups_client::DetectGroupsClient;
@@ -41,22 +41,11 @@ pub const ADDRESSEE: &str = "dejima-to";
 /// An answer under way.
 pub type Call<T> = BoxFuture<'static, Result<T, Silence>>;
 
-/// Why a call brought no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Silence {
-    /// For the client and the operator.
-    pub why: String,
-    /// There is no connection. Otherwise the peer is there, but slow, or not understood.
-    pub is_away: bool,
-}
-
-impl Silence {
-    /// The call could not be made, or not be understood: that says nothing of the peer.
-    pub fn own(why: String) -> Self {
-        Self {
-            why,
-            is_away: false,
-        }
+/// The call could not be made in time, or not be understood: that says nothing of the peer.
+fn silent(why: String) -> Silence {
+    Silence {
+        why,
+        is_away: false,
     }
 }
 
@@ -114,7 +103,7 @@ impl Client {
                     .get(&table)
                     .map(|membership| membership.schema.clone());
                 let schema = schema.ok_or_else(|| {
-                    Silence::own(format!("Dejima table \"{table}\" is not shared here"))
+                    silent(format!("Dejima table \"{table}\" is not shared here"))
                 })?;
                 let limit = limit.max(Duration::from_millis(patience_ms));
                 let head = Head {
@@ -144,7 +133,7 @@ impl Client {
                 request,
                 parent,
             } => Box::pin(caller.inquire(gid, request, parent)),
-            answer => return Err(Silence::own(format!("{answer:?} is no question"))),
+            answer => return Err(silent(format!("{answer:?} is no question"))),
         })
     }
 
@@ -178,7 +167,7 @@ impl Client {
             return Ok(channel.clone());
         }
         let endpoint = Endpoint::from_shared(address.to_owned())
-            .map_err(|error| Silence::own(format!("\"{address}\": {error}")))?;
+            .map_err(|error| silent(format!("\"{address}\": {error}")))?;
         let channel = endpoint
             .connect_timeout(CONNECT_MAX)
             .tcp_nodelay(true)
@@ -195,8 +184,8 @@ impl Client {
 /// Asks a peer, over a connection of its own, whether it serves now.
 pub async fn health(address: String) -> Health {
     let asked = async {
-        let endpoint = Endpoint::from_shared(address.clone())
-            .map_err(|error| Silence::own(error.to_string()))?;
+        let endpoint =
+            Endpoint::from_shared(address.clone()).map_err(|error| silent(error.to_string()))?;
         let channel = endpoint.connect_timeout(CONNECT_MAX).connect_lazy();
         let mut client = HealthClient::new(channel);
         let request = HealthCheckRequest::default();
@@ -341,7 +330,7 @@ async fn within<T>(
             why: format!("{address}: {}", cause(&status)),
             is_away: status.code() == Code::Unavailable,
         }),
-        Err(_) => Err(Silence::own(format!(
+        Err(_) => Err(silent(format!(
             "{address}: no answer within {} ms",
             limit.as_millis()
         ))),
@@ -349,7 +338,7 @@ async fn within<T>(
 }
 
 fn misunderstood(address: &str, error: &Invalid) -> Silence {
-    Silence::own(format!(
+    silent(format!(
         "{address}: the answer cannot be understood: {error}"
     ))
 }

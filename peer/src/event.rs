@@ -4,11 +4,9 @@ use dejima_core::delta::Captured;
 use dejima_core::group::{self, Said};
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{
-    self, CallbackAnswer, Decision, Message, Millis, RequestId, ResolveAnswer,
+    self, CallbackAnswer, Decision, Message, Millis, RequestId, ResolveAnswer, Silence,
 };
 use tokio::sync::{mpsc, oneshot};
-
-use crate::client::Silence;
 
 /// Something that happened outside of the machines.
 pub enum Event {

@@ -9,13 +9,13 @@ use dejima_core::crash_point;
 use dejima_core::group::{self, CallId, Fact, Said};
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{
-    self, Answer, CallbackAnswer, Membership, Message, Millis, Request,
+    self, Answer, CallbackAnswer, Membership, Message, Millis, Request, Silence,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use crate::client::{Client, Silence};
+use crate::client::Client;
 use crate::event::{Event, Events, Undelivered};
 use crate::pending::{Pending, identity, is_question};
 use crate::store::Store;
@@ -211,15 +211,14 @@ impl EventLoop {
             Err(Undelivered {
                 gid,
                 request,
-                silence: Silence { why, is_away },
+                silence,
             }) => {
-                info!(%gid, peer = %from, why, "no answer");
+                info!(%gid, peer = %from, why = silence.why, "no answer");
                 transaction::Input::Undelivered {
                     to: from,
                     gid,
                     request,
-                    why,
-                    is_away,
+                    silence,
                 }
             }
         });
@@ -285,7 +284,10 @@ impl EventLoop {
         debug!(%gid, peer = %to, "asking");
         let call = match self.groups.address(&to) {
             Some(address) => self.client.ask(address, &to, message, &self.members),
-            None => Err(Silence::own("its address is not known".to_owned())),
+            None => Err(Silence {
+                why: "its address is not known".to_owned(),
+                is_away: false,
+            }),
         };
         tokio::spawn(async move {
             let result = match call {

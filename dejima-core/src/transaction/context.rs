@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::changes::Tables;
-use super::interface::{CallbackAnswer, Limits, Membership, Message, Millis, Output, RequestId};
+use super::interface::{
+    CallbackAnswer, Limits, Membership, Message, Millis, Output, RequestId, Silence,
+};
 use super::{GroupVersion, Request};
 use crate::delta::Delta;
 use crate::name::{Gid, PeerName, TableName};
@@ -139,11 +141,20 @@ impl Context {
         self.tables.values().flat_map(members)
     }
 
-    /// A peer could not be reached.
-    pub(super) fn note_away(&mut self, now: Millis, peer: &PeerName, why: &str) {
-        let until = now + AWAY_MS;
-        let why = why.to_owned();
-        self.away.insert(peer.clone(), Away { until, why });
+    /// A transaction could not reach a peer: if there is no connection, the next ones are refused early.
+    pub(super) fn unreachable(
+        &mut self,
+        now: Millis,
+        peer: &PeerName,
+        silence: &Silence,
+    ) -> Refusal {
+        let why = silence.why.clone();
+        let refusal = Refusal::unreachable(peer, &why);
+        if silence.is_away {
+            let until = now + AWAY_MS;
+            self.away.insert(peer.clone(), Away { until, why });
+        }
+        refusal
     }
 
     fn check_there(&self, now: Millis, peer: &PeerName) -> Result<(), Refusal> {

@@ -195,10 +195,8 @@ pub enum Input {
         gid: Gid,
         /// The question's number.
         request: RequestId,
-        /// Why, for the client and the operator.
-        why: String,
-        /// There is no connection to the peer: what is sent to it now will not arrive either.
-        is_away: bool,
+        /// Why.
+        silence: Silence,
     },
     /// A peer answers again that did not, or has just started: what waits to be said to it is due.
     Reachable {
@@ -220,6 +218,16 @@ pub enum Input {
     Tick,
     /// Take no new transactions, finish those at hand.
     Stop,
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// For the client and the operator.
+    pub why: String,
+    /// There is no connection to the peer: what is sent to it now will not arrive either. Otherwise it is there, but slow,
+    /// or not understood.
+    pub is_away: bool,
 }
 
 /// A Dejima table as this peer shares it.

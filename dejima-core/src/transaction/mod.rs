@@ -19,7 +19,7 @@ pub use database::{Answer, Outcome, Recovered, Request, Resolution};
 pub use group_version::GroupVersion;
 pub use interface::{
     CallbackAnswer, Decision, Input, Limits, Membership, Message, Millis, Output, RequestId,
-    ResolveAnswer, Summary, Touched, Trouble, WaitingFor,
+    ResolveAnswer, Silence, Summary, Touched, Trouble, WaitingFor,
 };
 pub use machine::Machine;
 pub use tally::Tally;

@@ -6,7 +6,7 @@ use super::announcement::Announcement;
 use super::changes::Changes;
 use super::context::Context;
 use super::interface::{
-    CallbackAnswer, Decision, Message, Millis, RequestId, ResolveAnswer, Summary, Trouble,
+    CallbackAnswer, Decision, Message, Millis, RequestId, ResolveAnswer, Silence, Summary, Trouble,
     WaitingFor,
 };
 use super::participant::Incoming;
@@ -265,16 +265,18 @@ impl Origin {
         now: Millis,
         to: &PeerName,
         request: RequestId,
-        why: &str,
+        silence: &Silence,
     ) {
         match &mut self.stage {
             Stage::Propagating(questions) | Stage::Voting(questions)
                 if questions.contains_key(&request) =>
             {
-                let refusal = Refusal::unreachable(to, why);
+                let refusal = context.unreachable(now, to, silence);
                 self.refuse(context, refusal);
             }
-            Stage::Ending(announcement) => announcement.undelivered(context, now, to, request, why),
+            Stage::Ending(announcement) => {
+                announcement.undelivered(context, now, to, request, &silence.why);
+            }
             _ => {}
         }
     }

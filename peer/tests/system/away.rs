@@ -45,6 +45,8 @@ async fn with_a_peer_away_only_what_it_shares_is_refused() {
     let insurance = &mut world.member_mut("insurance").process;
     insurance.start().expect("it starts");
     insurance.wait_until_ready().await.expect("it is ready");
+    // The others take it for away until they have heard of it.
+    at_rest(&world).await;
     run(
         &bank,
         "INSERT INTO bank_users VALUES ('Jane', 'Away', '556', 'Side St', 8)",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dejima_core::name::{Gid, PeerName};
-use dejima_core::transaction::{Input, Message, Millis, RequestId};
+use dejima_core::transaction::{Input, Message, Millis, RequestId, Silence};
 
 use super::{Event, Question, World};
 use crate::fault::Fault;
@@ -192,8 +192,10 @@ impl World {
                 to,
                 gid,
                 request,
-                why: "no answer".into(),
-                is_away,
+                silence: Silence {
+                    why: "no answer".into(),
+                    is_away,
+                },
             },
         };
         self.input(asker, input);

@@ -10,3 +10,4 @@ mod execute;
 mod guard;
 mod hook;
 mod put;
+mod view;

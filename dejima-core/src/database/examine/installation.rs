@@ -36,7 +36,7 @@ WHERE CASE
   WHEN g.part = 'dispatcher' THEN to_regprocedure('dejima.put(jsonb)') IS NULL
   WHEN g.part LIKE 'put %' THEN EXISTS (SELECT FROM regexp_matches(g.removing, 'dejima\\.[^(, ]+', 'g') AS f
     WHERE to_regprocedure(f[1] || '(jsonb)') IS NULL)
-  WHEN g.part LIKE 'view %' THEN to_regclass(substring(g.removing FROM '^DROP VIEW IF EXISTS (.*)$')) IS NULL
+  WHEN g.part LIKE 'view %' THEN to_regclass(substring(g.removing FROM '^DROP VIEW IF EXISTS ([^;]*)')) IS NULL
   ELSE false END
 UNION ALL SELECT 'view of ' || name FROM unnest($1::text[]) AS name
 WHERE to_regclass(format('dejima_tables.%I', name)) IS NULL

@@ -9,7 +9,8 @@ use crate::transaction::changes::Tables;
 use crate::transaction::context::Context;
 use crate::transaction::database::{Answer, Request};
 use crate::transaction::interface::{
-    CallbackAnswer, Decision, Input, Limits, Millis, Output, RequestId, ResolveAnswer, Summary,
+    CallbackAnswer, Decision, Input, Limits, Millis, Output, RequestId, ResolveAnswer, Silence,
+    Summary,
 };
 use crate::transaction::origin::Origin;
 use crate::transaction::participant::Participant;
@@ -163,14 +164,8 @@ impl Machine {
                 to,
                 gid,
                 request,
-                why,
-                is_away,
-            } => {
-                if is_away {
-                    self.context.note_away(now, &to, &why);
-                }
-                self.undelivered(now, &to, &gid, request, &why);
-            }
+                silence,
+            } => self.undelivered(now, &to, &gid, request, &silence),
             Input::Reachable { peer } => self.reachable(now, &peer),
             Input::Resolve {
                 gid,
@@ -289,12 +284,12 @@ impl Machine {
         to: &PeerName,
         gid: &Gid,
         request: RequestId,
-        why: &str,
+        silence: &Silence,
     ) {
         self.at(gid, now, |transaction, context| match transaction {
-            Transaction::Origin(origin) => origin.undelivered(context, now, to, request, why),
+            Transaction::Origin(origin) => origin.undelivered(context, now, to, request, silence),
             Transaction::Participant(participant) => {
-                participant.undelivered(context, now, to, request, why)
+                participant.undelivered(context, now, to, request, silence)
             }
         });
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::announcement::Announcement;
 use super::changes::Changes;
 use super::context::Context;
-use super::interface::{Decision, Millis, RequestId, Summary, Trouble};
+use super::interface::{Decision, Millis, RequestId, Silence, Summary, Trouble};
 use super::{Answer, GroupVersion, Resolution, Tally};
 use crate::delta::Delta;
 use crate::name::{Gid, PeerName, TableName};
@@ -223,14 +223,17 @@ impl Participant {
         now: Millis,
         to: &PeerName,
         request: RequestId,
-        why: &str,
+        silence: &Silence,
     ) {
+        let why = &silence.why;
         if self.questions.contains_key(&request) {
-            return self.answered(context, now, request, Err(Refusal::unreachable(to, why)));
+            let refusal = context.unreachable(now, to, silence);
+            return self.answered(context, now, request, Err(refusal));
         }
         match &mut self.stage {
             Stage::Voting { .. } => {
-                self.voted(context, now, request, Err(Refusal::unreachable(to, why)))
+                let refusal = context.unreachable(now, to, silence);
+                self.voted(context, now, request, Err(refusal));
             }
             Stage::InDoubt { .. } => self.decided(context, now, request, Err(why)),
             Stage::Ending { announcement, .. } => {

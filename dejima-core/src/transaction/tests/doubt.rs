@@ -7,8 +7,10 @@ fn unanswered(to: &str, request: RequestId) -> Input {
         to: peer(to),
         gid: gid("bank"),
         request,
-        why: "refused".into(),
-        is_away: true,
+        silence: Silence {
+            why: "refused".into(),
+            is_away: true,
+        },
     }
 }
 

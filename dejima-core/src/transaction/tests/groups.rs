@@ -172,16 +172,21 @@ fn a_delta_that_waited_while_the_group_changed_is_refused() {
 fn nothing_is_sent_while_a_member_is_away() {
     let mut bank = machine("bank", "gov", "insurer");
     after(&mut bank, 0, call("bank"));
-    let lost = |request, is_away| Input::Undelivered {
+    let lost = |gid, request| Input::Undelivered {
         to: peer("gov"),
-        gid: gid("bank"),
+        gid,
         request,
-        why: "connection refused".into(),
-        is_away,
+        silence: Silence {
+            why: "connection refused".into(),
+            is_away: true,
+        },
     };
-    after(&mut bank, 1, lost(100, true));
-    let both = |number: u32| Input::Callback {
-        gid: Gid::new(&format!("bank:{number:08}-0000-4000-8000-000000000000")).expect("a gid"),
+    after(&mut bank, 1, lost(gid("bank"), 100));
+    let numbered = |number: u32| {
+        Gid::new(&format!("bank:{number:08}-0000-4000-8000-000000000000")).expect("a gid")
+    };
+    let both = |number| Input::Callback {
+        gid: numbered(number),
         round: 0,
         captured: vec![captured("right", "x"), captured("left", "x")],
     };
@@ -194,7 +199,10 @@ fn nothing_is_sent_while_a_member_is_away() {
         outputs.len() == 2 && outputs.iter().all(is_send)
     };
     assert!(is_sent(&after(&mut bank, 1_001, both(2))), "a second later");
-    after(&mut bank, 1_002, lost(101, true));
+    // Nobody waits for the answer to an abort: that it is lost is no news of the peer.
+    after(&mut bank, 1_002, lost(gid("bank"), 101));
+    assert!(is_sent(&after(&mut bank, 1_002, both(5))));
+    after(&mut bank, 1_002, lost(numbered(2), 102));
     assert_eq!(after(&mut bank, 1_003, both(3)).len(), 1);
     let reachable = Input::Reachable { peer: peer("gov") };
     after(&mut bank, 1_004, reachable);
@@ -209,8 +217,10 @@ fn a_peer_that_is_slow_is_not_away() {
         to: peer("gov"),
         gid: gid("bank"),
         request: 100,
-        why: "no answer within 4000 ms".into(),
-        is_away: false,
+        silence: Silence {
+            why: "no answer within 4000 ms".into(),
+            is_away: false,
+        },
     };
     after(&mut bank, 4_000, slow);
     let next = Input::Callback {

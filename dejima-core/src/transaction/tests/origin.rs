@@ -79,8 +79,10 @@ fn an_unreachable_peer_refuses_with_class_08_and_aborts_the_others() {
         to: peer("gov"),
         gid: gid("bank"),
         request: 100,
-        why: "refused".into(),
-        is_away: true,
+        silence: Silence {
+            why: "refused".into(),
+            is_away: true,
+        },
     };
     let outputs = after(&mut bank, 1, lost);
     assert_eq!(refused(&outputs[0]).sqlstate, sqlstate::CONNECTION_FAILURE);
