@@ -16,6 +16,7 @@ mod difference;
 mod fact;
 mod interface;
 mod knowledge;
+mod log;
 mod machine;
 mod members;
 mod peer_group;

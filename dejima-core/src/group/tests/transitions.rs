@@ -89,9 +89,8 @@ fn need_to_know_columns_that_hang_together_are_told_without_types_and_key() {
             table: table(table_name),
             column: "id".into(),
         };
-        let mut share = share(of, &[]);
-        share.links = [("id".to_owned(), [attribute(to)].into())].into();
-        share
+        let links = [("id".to_owned(), [attribute(to)].into())].into();
+        Share::new(table(of), schema(&["id", of]), links, Vec::new())
     };
     let mut machine = start("gov", vec![tied("A", "B"), tied("B", "A")]);
     answer_to(&mut machine, 0, "ins", vec![fact("ins", 1, "B")]);
