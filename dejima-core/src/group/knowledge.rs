@@ -1,11 +1,10 @@
 //! All that a peer knows, in the order in which it has learnt it, and what of it concerns whom.
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::components::Components;
+use super::entry::Entry;
 use super::log::{Log, Position};
 use super::{Attribute, Fact, Shape};
 use crate::name::{PeerName, TableName};
@@ -57,39 +56,6 @@ pub(super) struct Knowledge {
     /// Counts the changes of what concerns whom.
     version: u64,
 }
-
-/// A fact about one Dejima table, found by its peer: the name is not kept a second time.
-#[derive(Clone, Debug)]
-struct Entry {
-    fact: Arc<Fact>,
-    position: Position,
-}
-
-impl Borrow<PeerName> for Entry {
-    fn borrow(&self) -> &PeerName {
-        &self.fact.peer
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.fact.peer.cmp(&other.fact.peer)
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.fact.peer == other.fact.peer
-    }
-}
-
-impl Eq for Entry {}
 
 impl Knowledge {
     /// Takes in how Dejima tables hang together at other peers, from facts that are not to be known any more.
@@ -388,7 +354,7 @@ impl Knowledge {
     }
 }
 
-/// What a peer has said last of itself: only partial facts may be others' words.
+/// What a peer has said last of itself to those that share a Dejima table with it; partial facts come from others, too.
 pub(super) fn newest<'a>(facts: impl Iterator<Item = &'a Arc<Fact>>) -> Option<&'a Fact> {
     let said = facts.filter(|fact| !fact.shape.is_partial());
     said.max_by_key(|fact| fact.incarnation).map(|fact| &**fact)

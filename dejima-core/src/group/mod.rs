@@ -13,6 +13,7 @@
 mod components;
 mod contact;
 mod difference;
+mod entry;
 mod fact;
 mod interface;
 mod knowledge;

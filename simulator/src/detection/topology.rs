@@ -89,7 +89,7 @@ impl Topology {
     /// So many peers that share one Dejima table. Each knows one other, so that the seeds are a random spanning tree.
     pub fn spanning_tree(random: &mut Random, peers: usize) -> Self {
         let columns = schema(PERSON.map(|(name, _)| name.to_owned()).into_iter());
-        // All peers hold the same shape in memory, and so the same facts.
+        // All hold one shape in memory, and so the same facts: each of its own would be a copy for every two peers.
         let people = Share::new(table_name("People"), columns, Links::new(), Vec::new());
         let plan = |at: usize| {
             let seed = (at > 0).then(|| address(&format!("p{}", random.index(at))));
