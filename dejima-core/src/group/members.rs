@@ -1,4 +1,4 @@
-//! Who shares the Dejima tables of this peer, where they are reached, and the trees along which news spread.
+//! Who shares the Dejima tables of this peer, who is at which address, and the trees along which news spread.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
