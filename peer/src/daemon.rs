@@ -311,11 +311,13 @@ fn machines(
         address: config.advertise.clone(),
         incarnation,
     };
-    let share = |table: &DeclaredTable| Share {
-        table: table.name.clone(),
-        schema: table.schema.clone(),
-        links: table.links(tables),
-        seeds: config.seeds.get(&table.name).cloned().unwrap_or_default(),
+    let share = |table: &DeclaredTable| {
+        Share::new(
+            table.name.clone(),
+            table.schema.clone(),
+            table.links(tables),
+            config.seeds.get(&table.name).cloned().unwrap_or_default(),
+        )
     };
     let shares = tables.iter().map(share).collect();
     (

@@ -126,6 +126,24 @@ fn any_graph_converges_in_any_weather() {
     }
 }
 
+/// Messages in all grow no faster than n·log n; `just detection-scale` shows it up to 10,000 peers.
+#[test]
+fn many_peers_of_one_table_need_few_messages_each() {
+    for peers in [30, 100, 300] {
+        let topology = Topology::spanning_tree(&mut Random::new(1), peers);
+        let mut world = World::new(topology, Conditions::wide_area(), 1);
+        let outcome = is_right(&mut world, &format!("{peers} peers"));
+        let bound = 3.0 * peers as f64 * (peers as f64).log2();
+        let messages = outcome.messages;
+        assert!(
+            messages as f64 <= bound,
+            "{peers} peers: {messages} messages"
+        );
+        world.leave(20, 5_000);
+        is_right(&mut world, &format!("{peers} peers, after some have left"));
+    }
+}
+
 /// The same seed is the same world: what was found can be found again.
 #[test]
 fn a_seed_is_a_world() {

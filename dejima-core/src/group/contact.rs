@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::knowledge::{Knowledge, Moved, Position};
+use super::knowledge::{Knowledge, Moved};
+use super::log::Position;
 use super::members::Members;
 use super::ranges::Ranges;
 use super::{Covered, Fact, Heard, Limits, Reach, Said, Shape, way};

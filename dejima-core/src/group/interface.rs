@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attribute, Fact, Links};
+use super::{Attribute, Fact, Links, Shape};
 use crate::delta::Schema;
 use crate::name::{PeerName, TableName};
 use crate::transaction::{Membership, Millis};
@@ -27,14 +27,43 @@ pub struct Identity {
 /// A Dejima table of this peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// Its name.
-    pub table: TableName,
-    /// Its columns and key.
-    pub schema: Schema,
-    /// For each of its columns, the columns of this peer's other Dejima tables that come from the same base column.
-    pub links: Links,
+    /// What others get to know of it.
+    shape: Arc<Shape>,
     /// Addresses of peers that share it; none if this peer founds the group.
     pub seeds: Vec<String>,
+}
+
+impl Share {
+    /// A Dejima table with these columns and this key. `links` are, for each of its columns, the columns of this peer's
+    /// other Dejima tables that come from the same base column.
+    pub fn new(table: TableName, schema: Schema, links: Links, seeds: Vec<String>) -> Self {
+        let shape = Shape {
+            table,
+            schema: Some(schema),
+            links,
+            has_left: false,
+        };
+        Self {
+            shape: Arc::new(shape),
+            seeds,
+        }
+    }
+
+    /// How this peer shares it.
+    pub fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    /// Its name.
+    pub fn table(&self) -> &TableName {
+        &self.shape.table
+    }
+
+    /// Its columns and key.
+    pub fn schema(&self) -> &Schema {
+        let schema = self.shape.schema.as_ref();
+        schema.expect("it was made with a schema")
+    }
 }
 
 /// One half of an Exchange: what one peer says to another.

@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::components::Components;
+use super::entry::Entry;
+use super::log::{Log, Position};
 use super::{Attribute, Fact, Shape};
 use crate::name::{PeerName, TableName};
-
-/// Where in the log of a peer's knowledge a fact stands; the first is 1. A fact that is replaced, or that comes to
-/// concern more peers, moves to the end: whoever has heard everything up to a position needs only what stands behind it.
-pub(super) type Position = u64;
 
 /// What learning one fact did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +18,18 @@ pub(super) enum Learnt {
     News,
     /// Another whole fact of the same incarnation is known: two peers use one name.
     Ambiguous,
+}
+
+/// A fact that was taken in.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    pub(super) learnt: Learnt,
+    /// What was known of the peer and the Dejima table before.
+    pub(super) before: Option<Arc<Fact>>,
+    /// What is known now.
+    pub(super) now: Arc<Fact>,
+    /// That it stands elsewhere in the log now, if it only became known better.
+    pub(super) moved: Option<Moved>,
 }
 
 /// More has become known of a fact of the same incarnation.
@@ -36,9 +46,8 @@ pub(super) struct Moved {
 /// A set of facts, one for each peer and Dejima table, with a log of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Knowledge {
-    tables: BTreeMap<TableName, BTreeMap<PeerName, Entry>>,
-    log: BTreeMap<Position, Arc<Fact>>,
-    end: Position,
+    tables: BTreeMap<TableName, BTreeSet<Entry>>,
+    log: Log,
     shapes: BTreeSet<Arc<Shape>>,
     /// Pairs of shapes, by their addresses in memory, of which it is taken in how they hang together.
     linked: BTreeSet<(usize, usize)>,
@@ -46,12 +55,6 @@ pub(super) struct Knowledge {
     components: Components,
     /// Counts the changes of what concerns whom.
     version: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    fact: Arc<Fact>,
-    position: Position,
 }
 
 impl Knowledge {
@@ -71,10 +74,7 @@ impl Knowledge {
     ///
     /// What stands behind `since` nobody has looked at yet.
     pub(super) fn touch(&mut self, fact: &Fact, since: Position) -> Vec<Moved> {
-        let others = self
-            .of_peer(&fact.peer)
-            .filter(|other| other.table() != fact.table());
-        let others: Vec<_> = others.cloned().collect();
+        let others: Vec<_> = self.others_of(fact).cloned().collect();
         let mut moved = Vec::new();
         for other in others {
             let Some(from) = self.position(other.table(), &other.peer) else {
@@ -83,7 +83,7 @@ impl Knowledge {
             if from > since {
                 continue;
             }
-            self.log.remove(&from);
+            self.log.remove(from);
             self.append(&other);
             let before = Arc::clone(&other.shape);
             moved.push(Moved {
@@ -95,45 +95,51 @@ impl Knowledge {
         moved
     }
 
-    /// Takes in one fact. The second value is what is known now, the third what was known less well before.
-    pub(super) fn learn(&mut self, fact: &Arc<Fact>) -> (Learnt, Arc<Fact>, Option<Moved>) {
-        let known = self.entry(fact.table(), &fact.peer);
-        let known = known.map(|entry| (Arc::clone(&entry.fact), entry.position));
-        let Some((known, position)) = known else {
-            return (Learnt::News, self.put(fact), None);
+    /// Takes in one fact.
+    pub(super) fn learn(&mut self, fact: &Arc<Fact>) -> Taken {
+        let Some((before, position)) = self.find(fact.table(), &fact.peer) else {
+            return Taken {
+                learnt: Learnt::News,
+                before: None,
+                now: self.put(fact),
+                moved: None,
+            };
         };
-        if Arc::ptr_eq(&known, fact) || *known == **fact {
-            return (Learnt::Known, known, None);
-        }
-        let is_ambiguous = known.incarnation == fact.incarnation
-            && !known.shape.is_partial()
+        let before = Arc::clone(before);
+        let is_ambiguous = *before != **fact
+            && before.incarnation == fact.incarnation
+            && !before.shape.is_partial()
             && !fact.shape.is_partial();
-        let joined = known.join(fact);
-        let learnt = if is_ambiguous {
-            Learnt::Ambiguous
-        } else {
-            Learnt::News
+        let joined = before.join(fact);
+        let is_news = joined != *before;
+        let learnt = match (is_ambiguous, is_news) {
+            (true, _) => Learnt::Ambiguous,
+            (false, true) => Learnt::News,
+            (false, false) => Learnt::Known,
         };
-        if joined == *known {
-            return (
-                if is_ambiguous { learnt } else { Learnt::Known },
-                known,
-                None,
-            );
-        }
-        self.log.remove(&position);
-        let joined = if joined == **fact {
-            Arc::clone(fact)
+        let now = if is_news {
+            self.log.remove(position);
+            let is_said = joined == **fact;
+            self.put(&if is_said {
+                Arc::clone(fact)
+            } else {
+                Arc::new(joined)
+            })
         } else {
-            Arc::new(joined)
+            Arc::clone(&before)
         };
-        let now = self.put(&joined);
-        let moved = (known.incarnation == now.incarnation && !is_ambiguous).then(|| Moved {
+        let is_more = learnt == Learnt::News && before.incarnation == now.incarnation;
+        let moved = is_more.then(|| Moved {
             from: position,
-            before: Arc::clone(&known.shape),
+            before: Arc::clone(&before.shape),
             fact: Arc::clone(&now),
         });
-        (learnt, now, moved)
+        Taken {
+            learnt,
+            before: Some(before),
+            now,
+            moved,
+        }
     }
 
     fn put(&mut self, fact: &Arc<Fact>) -> Arc<Fact> {
@@ -156,14 +162,12 @@ impl Knowledge {
     }
 
     fn append(&mut self, fact: &Arc<Fact>) {
-        self.end += 1;
         let entry = Entry {
             fact: Arc::clone(fact),
-            position: self.end,
+            position: self.log.append(fact),
         };
-        self.log.insert(self.end, Arc::clone(fact));
         let table = self.tables.entry(fact.table().clone()).or_default();
-        table.insert(fact.peer.clone(), entry);
+        table.replace(entry);
     }
 
     fn intern(&mut self, shape: &Arc<Shape>) -> Arc<Shape> {
@@ -178,9 +182,7 @@ impl Knowledge {
     /// Takes in how the Dejima tables of a peer hang together, now that this fact of it is known. Returns the components
     /// that reach further than before.
     fn link(&mut self, fact: &Fact) -> BTreeSet<usize> {
-        let others = self
-            .of_peer(&fact.peer)
-            .filter(|other| other.table() != fact.table());
+        let others = self.others_of(fact);
         let shapes: Vec<_> = others.map(|other| Arc::clone(&other.shape)).collect();
         let mut grown = BTreeSet::new();
         for shape in shapes {
@@ -212,17 +214,13 @@ impl Knowledge {
             .filter(|shape| is_concerned(shape))
             .cloned()
             .collect();
-        let moved: Vec<_> = self
+        let moved = self
             .log
-            .iter()
-            .filter(|(_, fact)| shapes.contains(&fact.shape))
-            .collect();
-        let moved: Vec<_> = moved
-            .into_iter()
-            .map(|(&at, fact)| (at, Arc::clone(fact)))
-            .collect();
+            .after(0)
+            .filter(|(_, fact)| shapes.contains(&fact.shape));
+        let moved: Vec<_> = moved.map(|(at, fact)| (at, Arc::clone(fact))).collect();
         for (position, fact) in moved {
-            self.log.remove(&position);
+            self.log.remove(position);
             self.append(&fact);
         }
     }
@@ -253,28 +251,45 @@ impl Knowledge {
 
     /// All facts, by Dejima table and peer.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Fact>> {
-        self.tables
-            .values()
-            .flat_map(BTreeMap::values)
-            .map(|entry| &entry.fact)
+        self.tables.values().flatten().map(|entry| &entry.fact)
     }
 
     /// The facts of one Dejima table, by peer.
     pub(super) fn of_table(&self, table: &TableName) -> impl Iterator<Item = &Arc<Fact>> {
-        let facts = self
-            .tables
-            .get(table)
-            .into_iter()
-            .flat_map(BTreeMap::values);
+        let facts = self.tables.get(table).into_iter().flatten();
         facts.map(|entry| &entry.fact)
     }
 
     /// The facts of one peer, by Dejima table.
-    pub(super) fn of_peer<'a>(&'a self, peer: &'a PeerName) -> impl Iterator<Item = &'a Arc<Fact>> {
+    pub(super) fn of_peer<'a>(&'a self, peer: &PeerName) -> impl Iterator<Item = &'a Arc<Fact>> {
         self.tables
             .values()
             .filter_map(|table| table.get(peer))
             .map(|entry| &entry.fact)
+    }
+
+    /// What else is known of the peer of a fact: the facts of its other Dejima tables.
+    pub(super) fn others_of<'a>(&'a self, fact: &Fact) -> impl Iterator<Item = &'a Arc<Fact>> {
+        let others = self
+            .tables
+            .iter()
+            .filter(|(table, _)| *table != fact.table());
+        others
+            .filter_map(|(_, facts)| facts.get(&fact.peer))
+            .map(|entry| &entry.fact)
+    }
+
+    /// Where a peer is reached, by its own words.
+    pub(super) fn address(&self, peer: &PeerName) -> Option<&str> {
+        newest(self.of_peer(peer)).map(|fact| &*fact.address)
+    }
+
+    /// The peers that are reached at an address, by their own words.
+    pub(super) fn residents<'a>(&'a self, address: &'a str) -> impl Iterator<Item = &'a PeerName> {
+        let is_there = |fact: &&Arc<Fact>| {
+            *fact.address == *address && self.address(&fact.peer) == Some(address)
+        };
+        self.iter().filter(is_there).map(|fact| &fact.peer)
     }
 
     /// The Dejima tables of which it is known that a peer shares them, or did.
@@ -284,12 +299,12 @@ impl Knowledge {
 
     /// The end of the log.
     pub(super) fn end(&self) -> Position {
-        self.end
+        self.log.end()
     }
 
     /// What stands behind a position, in order.
     pub(super) fn after(&self, position: Position) -> impl Iterator<Item = (Position, &Arc<Fact>)> {
-        self.log.range(position + 1..).map(|(&at, fact)| (at, fact))
+        self.log.after(position)
     }
 
     /// Counts the changes of what concerns whom.
@@ -337,4 +352,10 @@ impl Knowledge {
             .of(attribute)
             .map(|component| self.components.tables(component))
     }
+}
+
+/// What a peer has said last of itself to those that share a Dejima table with it; partial facts come from others, too.
+pub(super) fn newest<'a>(facts: impl Iterator<Item = &'a Arc<Fact>>) -> Option<&'a Fact> {
+    let said = facts.filter(|fact| !fact.shape.is_partial());
+    said.max_by_key(|fact| fact.incarnation).map(|fact| &**fact)
 }

@@ -1,4 +1,4 @@
-//! Who shares the Dejima tables of this peer, where they are reached, and the trees along which news spread.
+//! Who shares the Dejima tables of this peer, who is at which address, and the trees along which news spread.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::name::{PeerName, TableName};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     groups: BTreeMap<TableName, Group>,
+    /// Who is at the addresses that this peer has to do with, by their own words.
     residents: BTreeMap<Arc<str>, BTreeSet<PeerName>>,
-    places: BTreeMap<PeerName, Place>,
     /// Where those are of whom others have told that they share a Dejima table, by table.
     hints: BTreeMap<TableName, BTreeMap<PeerName, Arc<str>>>,
     away: BTreeSet<PeerName>,
@@ -24,26 +24,21 @@ pub(super) struct Members {
     version: u64,
 }
 
-/// Where a peer was at its newest incarnation.
-#[derive(Clone, Debug)]
-struct Place {
-    incarnation: u64,
-    address: Arc<str>,
-}
-
 #[derive(Clone, Debug, Default)]
 struct Group {
-    members: BTreeSet<PeerName>,
-    /// Those of them that declare the Dejima table as this peer does.
-    agreeing: BTreeSet<PeerName>,
-    all: Tree,
-    /// Without those that did not answer: their neighbours are each other's neighbours.
-    reachable: Tree,
+    /// All members.
+    tree: Tree,
+    /// Those of them that declare the Dejima table otherwise than this peer does.
+    differing: BTreeSet<PeerName>,
+    /// Counts the changes of both.
+    version: u64,
 }
+
+const NOBODY: &BTreeSet<PeerName> = &BTreeSet::new();
 
 impl Members {
     /// Takes in what is known now of a peer and a Dejima table, which this peer declares so.
-    pub(super) fn set(&mut self, fact: &Fact, own: Option<&Schema>) {
+    pub(super) fn set(&mut self, fact: &Fact, own: &Schema) {
         let hints = self.hints.entry(fact.table().clone()).or_default();
         if fact.shape.is_partial() && !fact.shape.has_left {
             hints.insert(fact.peer.clone(), Arc::clone(&fact.address));
@@ -53,30 +48,28 @@ impl Members {
         if fact.shape.is_partial() {
             return;
         }
-        self.move_to(fact);
         let group = self.groups.entry(fact.table().clone()).or_default();
-        if fact.is_membership() && fact.shape.schema.as_ref() == own {
-            group.agreeing.insert(fact.peer.clone());
+        let is_member = fact.is_membership();
+        let has_changed = if is_member {
+            group.tree.insert(&fact.peer)
         } else {
-            group.agreeing.remove(&fact.peer);
-        }
-        if !fact.is_membership() {
-            group.members.remove(&fact.peer);
-            group.all.remove(&fact.peer);
-            group.reachable.remove(&fact.peer);
-        } else if group.members.insert(fact.peer.clone()) {
-            group.all.insert(&fact.peer);
-            if !self.away.contains(&fact.peer) {
-                group.reachable.insert(&fact.peer);
-            }
-        }
+            group.tree.remove(&fact.peer)
+        };
+        let has_turned = if is_member && fact.shape.schema.as_ref() != Some(own) {
+            group.differing.insert(fact.peer.clone())
+        } else {
+            group.differing.remove(&fact.peer)
+        };
+        group.version += u64::from(has_changed || has_turned);
     }
 
-    /// Takes in all that is known of a peer: it may carry news from the tree of one Dejima table to that of another.
-    pub(super) fn set_bridges(&mut self, peer: &PeerName, knowledge: &Knowledge) {
-        if self.bridges.is_empty() && knowledge.of_peer(peer).nth(1).is_none() {
+    /// Takes in all that is known of the peer of a fact: it may carry news from the tree of one Dejima table to that of
+    /// another.
+    pub(super) fn set_bridges(&mut self, fact: &Fact, knowledge: &Knowledge) {
+        if self.bridges.is_empty() && knowledge.others_of(fact).next().is_none() {
             return;
         }
+        let peer = &fact.peer;
         let facts = knowledge.of_peer(peer).filter(|fact| !fact.shape.has_left);
         let tables: Vec<_> = facts.map(|fact| fact.table().clone()).collect();
         let is_lost = |(one, other): &(TableName, TableName)| {
@@ -132,64 +125,56 @@ impl Members {
         let Some(group) = self.groups.get(table) else {
             return false;
         };
-        [&group.all, &group.reachable].into_iter().any(|tree| {
-            match (tree.parent(to), tree.parent(me)) {
-                (Some(parent), _) if parent == me => !tree.is_below(entry, to),
-                (_, Some(parent)) if parent == to => tree.is_below(entry, me),
+        let tree = &group.tree;
+        self.views().into_iter().any(|without| {
+            match (tree.parent(to, without), tree.parent(me, without)) {
+                (Some(parent), _) if parent == me => !tree.is_below(entry, to, without),
+                (_, Some(parent)) if parent == to => tree.is_below(entry, me, without),
                 _ => false,
             }
         })
     }
 
-    fn move_to(&mut self, fact: &Fact) {
-        let known = self.places.get(&fact.peer);
-        if known.is_some_and(|known| known.incarnation > fact.incarnation) {
+    /// Whom to leave out of a tree: nobody, as if everybody could be reached, or those that did not answer.
+    fn views(&self) -> [&BTreeSet<PeerName>; 2] {
+        [NOBODY, &self.away]
+    }
+
+    /// Takes in where a peer is by this fact; `before` is the newest that was known.
+    pub(super) fn move_to(&mut self, before: Option<&Fact>, fact: &Fact) {
+        if before.is_some_and(|before| before.incarnation > fact.incarnation) {
             return;
         }
-        if known.is_some_and(|known| {
-            known.incarnation == fact.incarnation && known.address == fact.address
-        }) {
-            return;
-        }
-        let place = Place {
-            incarnation: fact.incarnation,
-            address: Arc::clone(&fact.address),
-        };
-        let before = self.places.insert(fact.peer.clone(), place);
         if let Some(before) = before.filter(|before| before.address != fact.address) {
             if let Some(residents) = self.residents.get_mut(&before.address) {
                 residents.remove(&fact.peer);
             }
             self.is_back(&fact.peer);
         }
-        let residents = self.residents.entry(Arc::clone(&fact.address)).or_default();
-        residents.insert(fact.peer.clone());
+        if let Some(residents) = self.residents.get_mut(&fact.address) {
+            residents.insert(fact.peer.clone());
+        }
+    }
+
+    /// From now on this peer has to do with an address.
+    pub(super) fn look_at(&mut self, address: &str, knowledge: &Knowledge) {
+        if !self.residents.contains_key(address) {
+            let residents = knowledge.residents(address).cloned().collect();
+            self.residents.insert(address.into(), residents);
+        }
     }
 
     /// Whoever is at this address did not answer.
     pub(super) fn is_away(&mut self, address: &str) {
-        for peer in self.residents.get(address).cloned().unwrap_or_default() {
+        for peer in self.residents.get(address).into_iter().flatten() {
             self.away.insert(peer.clone());
-            self.groups
-                .values_mut()
-                .for_each(|group| group.reachable.remove(&peer));
             self.version += 1;
         }
     }
 
     /// A peer was heard of.
     pub(super) fn is_back(&mut self, peer: &PeerName) {
-        if !self.away.remove(peer) {
-            return;
-        }
-        for group in self
-            .groups
-            .values_mut()
-            .filter(|group| group.members.contains(peer))
-        {
-            group.reachable.insert(peer);
-        }
-        self.version += 1;
+        self.version += u64::from(self.away.remove(peer));
     }
 
     /// The members of a Dejima table without `me`.
@@ -198,31 +183,36 @@ impl Members {
         table: &TableName,
         me: &'a PeerName,
     ) -> impl Iterator<Item = &'a PeerName> {
-        let members = self
-            .groups
-            .get(table)
-            .into_iter()
-            .flat_map(|group| &group.members);
+        let groups = self.groups.get(table).into_iter();
+        let members = groups.flat_map(|group| group.tree.iter());
         members.filter(move |peer| *peer != me)
     }
 
     /// The members of a Dejima table that declare it as this peer does.
     pub(super) fn agreeing(&self, table: &TableName) -> impl Iterator<Item = &PeerName> {
         let groups = self.groups.get(table).into_iter();
-        groups.flat_map(|group| &group.agreeing)
+        groups.flat_map(|group| {
+            let members = group.tree.iter();
+            members.filter(|peer| !group.differing.contains(*peer))
+        })
+    }
+
+    /// Counts the changes of the members of a Dejima table, and of how they declare it.
+    pub(super) fn version_of(&self, table: &TableName) -> u64 {
+        self.groups.get(table).map_or(0, |group| group.version)
     }
 
     /// Whether all members of a Dejima table declare it as this peer does.
     pub(super) fn all_agree(&self, table: &TableName) -> bool {
         let group = self.groups.get(table);
-        group.is_none_or(|group| group.agreeing.len() == group.members.len())
+        group.is_none_or(|group| group.differing.is_empty())
     }
 
     /// Whether a peer is a member of a Dejima table.
     pub(super) fn contains(&self, table: &TableName, peer: &PeerName) -> bool {
         self.groups
             .get(table)
-            .is_some_and(|group| group.members.contains(peer))
+            .is_some_and(|group| group.tree.contains(peer))
     }
 
     /// The Dejima tables of this peer that another one shares.
@@ -233,16 +223,11 @@ impl Members {
         let groups = self
             .groups
             .iter()
-            .filter(|(_, group)| group.members.contains(peer));
+            .filter(|(_, group)| group.tree.contains(peer));
         groups.map(|(table, _)| table)
     }
 
-    /// Where a peer is reached.
-    pub(super) fn address(&self, peer: &PeerName) -> Option<&str> {
-        self.places.get(peer).map(|place| &*place.address)
-    }
-
-    /// The peers that are at an address, by their own words.
+    /// The peers that are at an address that this peer has to do with, by their own words.
     pub(super) fn residents(&self, address: &str) -> impl Iterator<Item = &PeerName> {
         self.residents.get(address).into_iter().flatten()
     }
@@ -265,11 +250,11 @@ impl Members {
     pub(super) fn neighbours<'a>(&'a self, me: &'a PeerName) -> Neighbours<'a> {
         let mut neighbours = Neighbours::default();
         for (table, group) in &self.groups {
-            for tree in [&group.all, &group.reachable] {
-                if let Some(parent) = tree.parent(me) {
+            for without in self.views() {
+                if let Some(parent) = group.tree.parent(me, without) {
                     neighbours.parents.entry(parent).or_default().insert(table);
                 }
-                for child in tree.children_of(me) {
+                for child in group.tree.children_of(me, without) {
                     neighbours.children.entry(child).or_default().insert(table);
                 }
             }
@@ -281,7 +266,7 @@ impl Members {
     pub(super) fn is_root(&self, table: &TableName, me: &PeerName) -> bool {
         self.groups
             .get(table)
-            .is_some_and(|group| group.reachable.root() == Some(me))
+            .is_some_and(|group| group.tree.root(&self.away) == Some(me))
     }
 }
 

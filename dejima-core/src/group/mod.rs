@@ -13,9 +13,11 @@
 mod components;
 mod contact;
 mod difference;
+mod entry;
 mod fact;
 mod interface;
 mod knowledge;
+mod log;
 mod machine;
 mod members;
 mod peer_group;

@@ -1,4 +1,4 @@
-//! `detection-scale [FOLDER] [PEERS ...]`: detection of so many peers (100 to 3,000) over a wide-area network in
+//! `detection-scale [FOLDER] [PEERS ...]`: detection of so many peers (100 to 10,000) over a wide-area network in
 //! virtual time; prints a table, and writes it with a plot into FOLDER.
 
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use dejima_simulator::random::Random;
 
 const USAGE: &str = "usage: detection-scale [FOLDER] [PEERS ...]   writes detection.md and detection.svg into FOLDER (docs)";
 /// Everybody knows of everybody: memory and time of the simulation grow with the square.
-const PEERS: [usize; 4] = [100, 300, 1_000, 3_000];
+const PEERS: [usize; 5] = [100, 300, 1_000, 3_000, 10_000];
 const SEED: u64 = 1;
 /// So many in a thousand leave when all have met.
 const LEAVING: u64 = 20;
@@ -79,22 +79,24 @@ fn run(peers: usize) -> Row {
 }
 
 const HEAD: &str = "\
-| peers | messages | a peer | most by one | n·log₂ n | s after the last start | messages of leaving | s after the last left | wrong | seconds to simulate |
-| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| peers | messages | a peer | most by one | n·log₂ n | messages / n·log₂ n | s after the last start | messages of leaving | s after the last left | wrong | seconds to simulate |
+| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ";
 
 fn line(row: &Row) -> String {
-    let peers = row.peers as f64;
+    let (peers, messages) = (row.peers as f64, row.boot.messages as f64);
+    let bound = peers * peers.log2();
     let converged =
         |outcome: &Outcome| outcome.last_update.saturating_sub(outcome.last_start) as f64 / 1_000.0;
     let wrong = row.boot.wrong.len() + row.leave.wrong.len();
     format!(
-        "| {} | {} | {:.1} | {} | {:.0} | {:.1} | {} | {:.1} | {}{} | {:.0} |",
+        "| {} | {} | {:.1} | {} | {:.0} | {:.2} | {:.1} | {} | {:.1} | {}{} | {:.0} |",
         row.peers,
         row.boot.messages,
-        row.boot.messages as f64 / peers,
+        messages / peers,
         row.boot.most_messages,
-        peers * peers.log2(),
+        bound,
+        messages / bound,
         converged(&row.boot),
         row.leave.messages - row.boot.messages,
         converged(&row.leave),

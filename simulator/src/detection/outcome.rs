@@ -69,7 +69,7 @@ fn wrong_at((machine, plan): &(&Machine, &Plan), expected: &[PeerGroup]) -> Opti
     let concerns = |group: &&PeerGroup| {
         plan.shares
             .iter()
-            .any(|share| group.tables.contains(&share.table))
+            .any(|share| group.tables.contains(share.table()))
     };
     let should: Vec<_> = expected.iter().filter(concerns).collect();
     let has = machine.peer_groups();

@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 400.0;
-const MARGIN: f64 = 60.0;
+const WIDTH: f64 = 720.0;
+const HEIGHT: f64 = 440.0;
+/// Room for seven digits.
+const MARGIN: f64 = 80.0;
+/// Parts of the axis of seconds; it ends at a multiple of so many seconds.
+const PARTS: u8 = 4;
 
 /// Draws messages (left, beside n·log₂ n) and seconds (right) over peers, both axes of messages logarithmic. Points are
 /// (peers, messages, seconds).
@@ -18,11 +21,8 @@ pub fn plot(points: &[(f64, f64, f64)]) -> String {
     let bound = |peers: f64| peers * peers.log2();
     let across = decades(&mut points.iter().map(|point| point.0));
     let up = decades(&mut points.iter().flat_map(|point| [point.1, bound(point.0)]));
-    let seconds = points
-        .iter()
-        .map(|point| point.2)
-        .fold(1.0, f64::max)
-        .ceil();
+    let longest = points.iter().map(|point| point.2).fold(1.0, f64::max);
+    let seconds = (longest / f64::from(PARTS)).ceil() * f64::from(PARTS);
     let x = |peers: f64| {
         MARGIN
             + (peers.log10() - across.0) / (across.1 - across.0).max(1.0) * (WIDTH - 2.0 * MARGIN)
@@ -52,6 +52,14 @@ pub fn plot(points: &[(f64, f64, f64)]) -> String {
             "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"/>"
         );
     };
+    let dots = |svg: &mut String, points: &[(f64, f64)], colour: &str| {
+        for (x, y) in points {
+            let _ = writeln!(
+                svg,
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>"
+            );
+        }
+    };
     let (left, right, bottom) = (MARGIN, WIDTH - MARGIN, HEIGHT - MARGIN);
     let mut power = up.0;
     while power <= up.1 {
@@ -67,15 +75,15 @@ pub fn plot(points: &[(f64, f64, f64)]) -> String {
         );
         power += 1.0;
     }
-    for part in 0..=4 {
-        let took = seconds * f64::from(part) / 4.0;
+    for part in 0..=PARTS {
+        let took = seconds * f64::from(part) / f64::from(PARTS);
         text(
             &mut svg,
             right + 8.0,
             z(took) + 4.0,
             "start",
             "#b3541e",
-            &format!("{took:.1} s"),
+            &format!("{took:.0} s"),
         );
     }
     for (peers, ..) in points {
@@ -99,8 +107,13 @@ pub fn plot(points: &[(f64, f64, f64)]) -> String {
         .map(|point| (x(point.0), y(bound(point.0))))
         .collect();
     line(&mut svg, &bounds, "#999999", "4 4");
-    line(&mut svg, &of(|point| point.1, &y), "#1f5fa8", "none");
-    line(&mut svg, &of(|point| point.2, &z), "#b3541e", "none");
+    for (points, colour) in [
+        (of(|point| point.1, &y), "#1f5fa8"),
+        (of(|point| point.2, &z), "#b3541e"),
+    ] {
+        line(&mut svg, &points, colour, "none");
+        dots(&mut svg, &points, colour);
+    }
     text(
         &mut svg,
         WIDTH / 2.0,

@@ -88,17 +88,17 @@ impl Topology {
 
     /// So many peers that share one Dejima table. Each knows one other, so that the seeds are a random spanning tree.
     pub fn spanning_tree(random: &mut Random, peers: usize) -> Self {
+        let columns = schema(PERSON.map(|(name, _)| name.to_owned()).into_iter());
+        // All hold one shape in memory, and so the same facts: each of its own would be a copy for every two peers.
+        let people = Share::new(table_name("People"), columns, Links::new(), Vec::new());
         let plan = |at: usize| {
             let seed = (at > 0).then(|| address(&format!("p{}", random.index(at))));
+            let mut people = people.clone();
+            people.seeds.extend(seed);
             Plan {
                 peer: peer(&format!("p{at}")),
                 address: address(&format!("p{at}")),
-                shares: vec![Share {
-                    table: table_name("People"),
-                    schema: schema(PERSON.map(|(name, _)| name.to_owned()).into_iter()),
-                    links: Links::new(),
-                    seeds: seed.into_iter().collect(),
-                }],
+                shares: vec![people],
             }
         };
         let mut plans: Vec<_> = (0..peers).map(plan).collect();
@@ -179,12 +179,12 @@ impl Topology {
                     .last()
                     .map(|_| vec![known[random.index(known.len())].clone()]);
                 known.push(address(&name));
-                Share {
-                    table: names[table].clone(),
-                    schema: schema((0..widths[table]).map(|column| format!("c{column}"))),
-                    links: links.collect(),
-                    seeds: seeds.unwrap_or_default(),
-                }
+                Share::new(
+                    names[table].clone(),
+                    schema((0..widths[table]).map(|column| format!("c{column}"))),
+                    links.collect(),
+                    seeds.unwrap_or_default(),
+                )
             });
             let shares = shares.collect();
             plans.push(Plan {
@@ -225,12 +225,8 @@ fn share(
         .iter()
         .map(|column| ((*column).to_owned(), linked(column)))
         .collect();
-    Share {
-        table: table_name(table),
-        schema: schema(columns.iter().map(|column| (*column).to_owned())),
-        links,
-        seeds,
-    }
+    let schema = schema(columns.iter().map(|column| (*column).to_owned()));
+    Share::new(table_name(table), schema, links, seeds)
 }
 
 fn schema(names: impl Iterator<Item = String>) -> Schema {

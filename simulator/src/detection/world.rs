@@ -483,12 +483,7 @@ fn own_facts(plan: &Plan, incarnation: u64) -> Vec<Fact> {
         peer: plan.peer.clone(),
         address: plan.address.as_str().into(),
         incarnation,
-        shape: Arc::new(dejima_core::group::Shape {
-            table: share.table.clone(),
-            schema: Some(share.schema.clone()),
-            links: share.links.clone(),
-            has_left: false,
-        }),
+        shape: Arc::clone(share.shape()),
     };
     plan.shares.iter().map(fact).collect()
 }

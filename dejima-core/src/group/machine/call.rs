@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::contact::InFlight;
+use super::super::contact::{Contact, InFlight};
 use super::super::{Output, Share};
 use super::Machine;
 use crate::name::{PeerName, TableName};
@@ -168,7 +168,7 @@ impl Machine {
             (&neighbours.children, Role::Child),
         ] {
             for (peer, along) in neighbours {
-                if let Some(address) = self.members.address(peer) {
+                if let Some(address) = self.knowledge.address(peer) {
                     add(address, role, along);
                 }
             }
@@ -247,12 +247,15 @@ impl Machine {
         )
     }
 
+    /// The contact at an address.
+    pub(super) fn contact(&mut self, address: &str) -> &mut Contact {
+        self.members.look_at(address, &self.knowledge);
+        self.contacts.entry(address.to_owned()).or_default()
+    }
+
     /// Takes in who is at an address and what it shares.
     pub(super) fn concern(&mut self, address: &str) {
-        let answered_by = self
-            .contacts
-            .get(address)
-            .and_then(|contact| contact.answered_by.clone());
+        let answered_by = self.contact(address).answered_by.clone();
         let resident = self.members.residents(address).next().cloned();
         let former = || {
             let mut peers = self.former.values().flatten();
@@ -275,7 +278,7 @@ impl Machine {
             .into_iter()
             .filter(|table| !tables.contains(table))
             .collect();
-        let contact = self.contacts.entry(address.to_owned()).or_default();
+        let contact = self.contact(address);
         contact.concerns(peer.as_ref(), tables, said_to_share);
     }
 
@@ -285,7 +288,7 @@ impl Machine {
             .shares
             .values()
             .filter(|share| is_seed_of(share, address))
-            .map(|share| &share.table);
+            .map(|share| share.table());
         let hinted = self
             .shares
             .keys()
@@ -301,7 +304,7 @@ impl Machine {
                 .find_map(|members| members.get(peer))
                 .map(|address| &**address)
         };
-        self.members
+        self.knowledge
             .address(peer)
             .or_else(former)
             .map(str::to_owned)
@@ -309,7 +312,7 @@ impl Machine {
 
     /// In which way a seed has not answered yet, if so. It need not if a member tells that it is one.
     pub(super) fn silence(&self, share: &Share, seed: &str) -> Option<String> {
-        let is_member = |peer: &PeerName| self.members.contains(&share.table, peer);
+        let is_member = |peer: &PeerName| self.members.contains(share.table(), peer);
         if seed == self.me.address || self.members.residents(seed).any(is_member) {
             return None;
         }
@@ -321,7 +324,7 @@ impl Machine {
             None => Some(format!("seed {seed} has not answered yet")),
             Some(peer) if *peer == self.me.peer => None,
             // It has left, and tells of those that have not.
-            Some(peer) if self.has_said(share, peer) && self.met.contains(&share.table) => None,
+            Some(peer) if self.has_said(share, peer) && self.met.contains(share.table()) => None,
             Some(peer) => Some(format!(
                 "at seed {seed} peer \"{peer}\" answers, which does not share it"
             )),
@@ -345,13 +348,13 @@ impl Machine {
         let share = self.shares.values().find(lacks)?;
         Some(format!(
             "peer \"{by}\" at {address} is a seed of Dejima table \"{}\", but does not share it",
-            share.table
+            share.table()
         ))
     }
 
     /// Whether a peer shares, or shared, a Dejima table.
     fn has_said(&self, share: &Share, peer: &PeerName) -> bool {
-        let fact = self.knowledge.of(&share.table, peer);
+        let fact = self.knowledge.of(share.table(), peer);
         fact.is_some_and(|fact| !fact.shape.is_partial())
     }
 }

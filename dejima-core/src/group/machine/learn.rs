@@ -1,11 +1,12 @@
 //! What others say is taken in as far as they may say it (invariant 5).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::knowledge::Learnt;
 use super::super::{Fact, Output, difference};
 use super::Machine;
-use crate::name::PeerName;
+use crate::name::{PeerName, TableName};
 use crate::transaction::Millis;
 
 impl Machine {
@@ -14,18 +15,23 @@ impl Machine {
         // The sender's own facts first: they say of which Dejima tables it may speak.
         let (own, relayed): (Vec<_>, Vec<_>) = facts.iter().partition(|fact| fact.peer == *from);
         let mut news = Vec::new();
-        for fact in own.into_iter().chain(relayed) {
-            let known = self.knowledge.of(fact.table(), &fact.peer);
-            if known.is_some_and(|known| Arc::ptr_eq(known, fact)) || !self.may_say(from, fact) {
-                continue;
-            }
-            match self.take_in(fact) {
-                Learnt::Known => {}
-                Learnt::News => {
-                    self.complain_of_difference(fact);
-                    news.push(fact);
+        for facts in [own, relayed] {
+            let shared: BTreeSet<_> = self.members.tables_of(from).cloned().collect();
+            for fact in facts {
+                let known = self.knowledge.of(fact.table(), &fact.peer);
+                if known.is_some_and(|known| Arc::ptr_eq(known, fact))
+                    || !self.may_say(from, &shared, fact)
+                {
+                    continue;
                 }
-                Learnt::Ambiguous => self.complain_of_namesakes(fact),
+                match self.take_in(fact) {
+                    (Learnt::Known, _) => {}
+                    (Learnt::News, known) => {
+                        self.complain_of_difference(fact);
+                        news.push(known);
+                    }
+                    (Learnt::Ambiguous, _) => self.complain_of_namesakes(fact),
+                }
             }
         }
         if news.is_empty() {
@@ -33,14 +39,11 @@ impl Machine {
         }
         self.counters.updates += 1;
         self.counters.last_update = Some(now);
-        let known = news
-            .iter()
-            .filter_map(|fact| self.knowledge.of(fact.table(), &fact.peer));
-        let known = known.cloned().collect();
-        self.outputs.push_back(Output::Save(known));
+        self.outputs.push_back(Output::Save(news));
     }
 
-    fn may_say(&mut self, from: &PeerName, fact: &Arc<Fact>) -> bool {
+    /// Whether a peer that shares these Dejima tables may say a fact.
+    fn may_say(&mut self, from: &PeerName, shared: &BTreeSet<TableName>, fact: &Fact) -> bool {
         let (peer, table) = (&fact.peer, fact.table());
         if *peer == self.me.peer {
             self.compare_with_own(from, fact);
@@ -63,13 +66,13 @@ impl Machine {
         if *peer == *from {
             return true;
         }
-        if !fact.shape.is_partial() && !self.members.contains(table, from) {
+        if !fact.shape.is_partial() && !shared.contains(table) {
             self.complain(format!(
                 "peer \"{from}\" speaks of Dejima table \"{table}\", which it does not share"
             ));
             return false;
         }
-        self.members.tables_of(from).next().is_some()
+        !shared.is_empty()
     }
 
     /// A fact about this peer is known better here, unless its database was put back to an earlier state, or another
@@ -108,7 +111,7 @@ impl Machine {
         else {
             return;
         };
-        let difference = difference(&share.schema, schema).filter(|_| fact.is_membership());
+        let difference = difference(share.schema(), schema).filter(|_| fact.is_membership());
         let Some(difference) = difference else {
             return;
         };

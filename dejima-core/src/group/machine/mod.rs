@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::contact::{Contact, InFlight};
-use super::knowledge::Knowledge;
+use super::knowledge::{Knowledge, Learnt, Taken, newest};
 use super::members::Members;
 use super::{
     CallId, Counters, Fact, Identity, Input, Limits, Output, Overtaken, Said, Shape, Share,
 };
 use crate::name::{PeerName, TableName};
-use crate::transaction::{Membership, Millis};
+use crate::transaction::Millis;
 
 /// Complaints that are remembered so as not to be repeated; beyond that all may be said once more.
 const COMPLAINTS_MAX: usize = 1_000;
@@ -45,8 +45,8 @@ pub struct Machine {
     looked: u64,
     /// Dejima tables whose members have changed since the transaction machine was told.
     changed: BTreeSet<TableName>,
-    /// What the transaction machine was told last.
-    told: BTreeMap<TableName, Membership>,
+    /// What the transaction machine was told last: this version of the members, or what is missing.
+    told: BTreeMap<TableName, Result<u64, Vec<String>>>,
     complaints: BTreeSet<String>,
     outputs: VecDeque<Output>,
 }
@@ -57,7 +57,7 @@ impl Machine {
     pub fn new(me: Identity, shares: Vec<Share>, known: Vec<Fact>, limits: Limits) -> Self {
         let shares: BTreeMap<_, _> = shares
             .into_iter()
-            .map(|share| (share.table.clone(), share))
+            .map(|share| (share.table().clone(), share))
             .collect();
         let mut machine = Self {
             life: me.incarnation,
@@ -77,6 +77,9 @@ impl Machine {
             me,
             shares,
         };
+        for address in machine.shares.values().flat_map(|share| &share.seeds) {
+            machine.members.look_at(address, &machine.knowledge);
+        }
         machine.remember(known);
         machine.tell_members(0);
         machine.plan(0);
@@ -179,12 +182,7 @@ impl Machine {
             peer: self.me.peer.clone(),
             address: self.me.address.as_str().into(),
             incarnation: self.me.incarnation,
-            shape: Arc::new(Shape {
-                table: share.table.clone(),
-                schema: Some(share.schema.clone()),
-                links: share.links.clone(),
-                has_left: false,
-            }),
+            shape: Arc::clone(share.shape()),
         };
         let own: Vec<_> = self.shares.values().map(fact).map(Arc::new).collect();
         for fact in own.iter().chain(&left) {
@@ -192,10 +190,15 @@ impl Machine {
         }
     }
 
-    /// Takes a fact into the knowledge, and into what is derived from it.
-    fn take_in(&mut self, fact: &Arc<Fact>) -> super::knowledge::Learnt {
-        let is_new = self.knowledge.of(fact.table(), &fact.peer).is_none();
-        let (learnt, now, moved) = self.knowledge.learn(fact);
+    /// Takes a fact into the knowledge, and into what is derived from it. Returns what is known now, too.
+    fn take_in(&mut self, fact: &Arc<Fact>) -> (Learnt, Arc<Fact>) {
+        let Taken {
+            learnt,
+            before,
+            now,
+            moved,
+        } = self.knowledge.learn(fact);
+        let is_new = before.is_none();
         let touched = if is_new {
             self.knowledge.touch(fact, self.looked)
         } else {
@@ -205,20 +208,21 @@ impl Machine {
             let contacts = self.contacts.values_mut();
             contacts.for_each(|contact| contact.moved(&self.knowledge, moved));
         }
-        if self.shares.contains_key(now.table()) {
-            self.members.set(
-                &now,
-                self.shares.get(now.table()).map(|share| &share.schema),
-            );
+        if let Some(share) = self.shares.get(now.table()) {
+            self.members.set(&now, share.schema());
+            if !now.shape.is_partial() {
+                let before = before.iter().chain(self.knowledge.others_of(&now));
+                self.members.move_to(newest(before), &now);
+            }
             self.changed.insert(now.table().clone());
             if now.is_membership() && now.peer != self.me.peer {
                 self.met.insert(now.table().clone());
             }
         }
         if is_new || now.shape.has_left {
-            self.members.set_bridges(&now.peer, &self.knowledge);
+            self.members.set_bridges(&now, &self.knowledge);
         }
-        learnt
+        (learnt, now)
     }
 
     fn asked(&mut self, now: Millis, call: CallId, from: &PeerName, said: Said) {
@@ -247,7 +251,7 @@ impl Machine {
                 said: Said::default(),
             });
         };
-        let contact = self.contacts.entry(address.clone()).or_default();
+        let contact = self.contact(&address);
         contact.is_heard_of(now);
         if contact.attempts > 0 {
             contact.call_soon();
@@ -313,10 +317,10 @@ impl Machine {
     }
 
     fn contacted(&mut self, now: Millis, peer: &PeerName, error: Option<String>) {
-        let Some(address) = self.members.address(peer).map(str::to_owned) else {
+        let Some(address) = self.knowledge.address(peer).map(str::to_owned) else {
             return;
         };
-        let contact = self.contacts.entry(address).or_default();
+        let contact = self.contact(&address);
         if error.is_some() {
             contact.error = error;
             return;
@@ -368,23 +372,28 @@ impl Machine {
         if changed.is_empty() {
             return;
         }
-        let mut members = self.told.clone();
+        let mut is_news = false;
         for table in &changed {
-            if let Some(share) = self.shares.get(table) {
-                members.insert(table.clone(), self.membership(share));
-            }
+            let Some(share) = self.shares.get(table) else {
+                continue;
+            };
+            let missing = self.missing(share);
+            let tell = if missing.is_empty() {
+                Ok(self.members.version_of(table))
+            } else {
+                Err(missing)
+            };
+            is_news |= self.told.insert(table.clone(), tell.clone()) != Some(tell);
         }
-        let is_complete = members
-            .values()
-            .all(|membership| membership.members.is_ok());
         self.counters.complete_since = self
             .counters
             .complete_since
             .or(Some(now))
-            .filter(|_| is_complete);
-        if members != self.told {
-            self.told.clone_from(&members);
-            self.outputs.push_back(Output::Members(members));
+            .filter(|_| self.is_complete());
+        if is_news {
+            let shares = self.shares.values();
+            let members = shares.map(|share| (share.table().clone(), self.membership(share)));
+            self.outputs.push_back(Output::Members(members.collect()));
         }
     }
 }

@@ -13,9 +13,7 @@ use crate::transaction::Membership;
 impl Machine {
     /// Whether all groups are complete.
     pub fn is_complete(&self) -> bool {
-        self.told
-            .values()
-            .all(|membership| membership.members.is_ok())
+        self.told.values().all(Result::is_ok)
     }
 
     /// Whether all groups are complete, all seeds have answered, and nobody who can be reached has news to get.
@@ -36,7 +34,7 @@ impl Machine {
 
     /// Where a peer is reached.
     pub fn address(&self, peer: &PeerName) -> Option<&str> {
-        self.members.address(peer)
+        self.knowledge.address(peer)
     }
 
     /// True if the last call of a peer failed.
@@ -174,7 +172,7 @@ impl Machine {
 
     fn reach(&self, peer: &PeerName) -> Reach {
         let contact = self
-            .members
+            .knowledge
             .address(peer)
             .and_then(|address| self.contacts.get(address));
         contact.map_or(Reach::Unknown, |contact| contact.reach())
@@ -206,10 +204,10 @@ impl Machine {
 
     fn group(&self, share: &Share) -> GroupState {
         GroupState {
-            table: share.table.clone(),
-            members: self.members.agreeing(&share.table).cloned().collect(),
+            table: share.table().clone(),
+            members: self.members.agreeing(share.table()).cloned().collect(),
             columns: share
-                .schema
+                .schema()
                 .columns
                 .iter()
                 .map(|column| column.name.clone())
@@ -221,7 +219,7 @@ impl Machine {
     pub(super) fn membership(&self, share: &Share) -> Membership {
         let missing = self.missing(share);
         let members = if missing.is_empty() {
-            let members = self.members.agreeing(&share.table);
+            let members = self.members.agreeing(share.table());
             Ok(members
                 .filter(|peer| **peer != self.me.peer)
                 .cloned()
@@ -230,31 +228,31 @@ impl Machine {
             Err(missing)
         };
         Membership {
-            schema: share.schema.clone(),
+            schema: share.schema().clone(),
             members,
         }
     }
 
     /// What keeps a group from being complete. Refusing changes until then is what keeps a member from being
     /// left out silently.
-    fn missing(&self, share: &Share) -> Vec<String> {
+    pub(super) fn missing(&self, share: &Share) -> Vec<String> {
         let silent = share
             .seeds
             .iter()
-            .filter(|_| !self.remembered.contains(&share.table));
+            .filter(|_| !self.remembered.contains(share.table()));
         let silent = silent.filter_map(|seed| self.silence(share, seed));
         let members = self
             .knowledge
-            .of_table(&share.table)
+            .of_table(share.table())
             .filter(|fact| fact.is_membership());
         let differing = members.filter_map(|fact| {
-            let difference = difference(&share.schema, fact.shape.schema.as_ref()?)?;
+            let difference = difference(share.schema(), fact.shape.schema.as_ref()?)?;
             Some(format!(
                 "peer \"{}\" at {} declares it otherwise: {difference}",
                 fact.peer, fact.address
             ))
         });
-        if self.members.all_agree(&share.table) {
+        if self.members.all_agree(share.table()) {
             return silent.collect();
         }
         silent.chain(differing).collect()

@@ -191,7 +191,8 @@ fn the_founder_may_lose_everything() {
 fn other_columns_are_refused_at_both_ends() {
     let mut network = booted(&["bank", "gov"], 0, star);
     let mut shares = star("ins");
-    shares[0].schema = schema(&["id", "A", "phone"]);
+    let columns = schema(&["id", "A", "phone"]);
+    shares[0] = Share::new(table("A"), columns, Links::new(), shares[0].seeds.clone());
     shares.push(share("B", &["http://gov"]));
     network.boot("ins", "http://ins", 1, shares);
     network.pass(1_000);

@@ -43,12 +43,7 @@ fn schema(columns: &[&str]) -> Schema {
 
 fn share(name: &str, seeds: &[&str]) -> Share {
     let seeds = seeds.iter().map(|seed| (*seed).to_owned()).collect();
-    Share {
-        table: table(name),
-        schema: schema(&["id", name]),
-        links: Links::new(),
-        seeds,
-    }
+    Share::new(table(name), schema(&["id", name]), Links::new(), seeds)
 }
 
 fn identity(name: &str, address: &str, incarnation: u64) -> Identity {

@@ -73,6 +73,40 @@ fn an_answer_completes_the_group() {
 }
 
 #[test]
+fn members_are_told_when_they_change_and_only_then() {
+    let mut machine = start("gov", vec![share("A", &[])]);
+    outputs(&mut machine);
+    let mut told = |now, said_now: Fact| {
+        let asked = Input::Asked {
+            call: 1,
+            from: said_now.peer.clone(),
+            said: said([said_now]),
+        };
+        let outputs = handled(&mut machine, now, asked);
+        let told = outputs.into_iter().find_map(|output| match output {
+            Output::Members(mut tables) => tables.remove(&table("A")),
+            _ => None,
+        });
+        told.map(|membership| membership.members.map_err(|missing| missing.len()))
+    };
+    let changed = |incarnation, change: fn(&mut Shape)| {
+        let mut fact = fact("ins", incarnation, "A");
+        change(Arc::make_mut(&mut fact.shape));
+        fact
+    };
+    let both = Ok(vec![peer("bank"), peer("ins")]);
+    assert_eq!(told(1, fact("bank", 1, "A")), Some(Ok(vec![peer("bank")])));
+    assert_eq!(told(2, fact("ins", 1, "A")), Some(both.clone()));
+    assert_eq!(told(3, fact("ins", 2, "A")), None, "it only started again");
+    let differing = changed(3, |shape| shape.schema = Some(schema(&["id"])));
+    assert_eq!(told(4, differing), Some(Err(1)));
+    assert_eq!(told(5, fact("ins", 4, "A")), Some(both.clone()));
+    let left = changed(5, |shape| shape.has_left = true);
+    assert_eq!(told(6, left), Some(Ok(vec![peer("bank")])));
+    assert_eq!(told(7, fact("ins", 6, "A")), Some(both));
+}
+
+#[test]
 fn need_to_know_a_caller_learns_only_what_it_shares() {
     let mut machine = start("gov", vec![share("A", &[]), share("B", &[])]);
     answer_to(&mut machine, 0, "ins", vec![fact("ins", 1, "B")]);
@@ -89,9 +123,8 @@ fn need_to_know_columns_that_hang_together_are_told_without_types_and_key() {
             table: table(table_name),
             column: "id".into(),
         };
-        let mut share = share(of, &[]);
-        share.links = [("id".to_owned(), [attribute(to)].into())].into();
-        share
+        let links = [("id".to_owned(), [attribute(to)].into())].into();
+        Share::new(table(of), schema(&["id", of]), links, Vec::new())
     };
     let mut machine = start("gov", vec![tied("A", "B"), tied("B", "A")]);
     answer_to(&mut machine, 0, "ins", vec![fact("ins", 1, "B")]);
