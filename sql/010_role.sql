@@ -22,8 +22,9 @@ BEGIN
       current_database(), peer, current_setting('server_encoding')
       USING ERRCODE = '0A000', HINT = 'Create the database with ENCODING ''UTF8'' TEMPLATE template0.';
   END IF;
-  -- plsh splits its first line at white space, and a shell reads the other form of the call.
-  IF helper !~ '^/' OR helper || callback ~ '[[:space:]''"\\]' THEN
+  -- plsh splits its first line at white space, and a shell reads the other form of the call. The E form reads the
+  -- same whatever standard_conforming_strings says.
+  IF helper !~ '^/' OR helper || callback ~ E'[[:space:]''"\\\\]' THEN
     RAISE EXCEPTION 'the helper "%" or the address "%" of peer "%" cannot be used', helper, callback, peer
       USING ERRCODE = '22023', HINT = 'Give an absolute path, and no white space, quotes or backslashes.';
   END IF;

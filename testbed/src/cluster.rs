@@ -223,11 +223,13 @@ impl Cluster {
 
     /// Creates a database.
     pub fn create_database(&self, name: &str) -> Result<(), Error> {
-        self.run_sql(
-            "postgres",
-            &format!("CREATE DATABASE {}", quote_identifier(name)),
-        )
-        .map(drop)
+        self.create_database_with(name, "")
+    }
+
+    /// Creates a database with options as CREATE DATABASE has them; a locale, say.
+    pub fn create_database_with(&self, name: &str, options: &str) -> Result<(), Error> {
+        let sql = format!("CREATE DATABASE {} {options}", quote_identifier(name));
+        self.run_sql("postgres", &sql).map(drop)
     }
 
     /// Runs SQL as superuser with psql, stops at the first error, and returns the rows (unaligned, without

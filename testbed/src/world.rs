@@ -59,6 +59,8 @@ pub struct WorldOptions {
     /// The programs stop at crash points if a test arms them: see [`CrashPoints`](crate::CrashPoints). Needs a cluster
     /// for each organisation.
     pub crash_points: bool,
+    /// Names of databases, and what CREATE DATABASE says of each after its name; a locale, say.
+    pub database_options: &'static [(&'static str, &'static str)],
 }
 
 /// Organisations, each with a database and a running peer. Everything ends when the world is dropped.
@@ -486,9 +488,11 @@ async fn start_clusters(
                 ..ClusterOptions::named(name)
             };
             let cluster = Cluster::start(&scratch, named)?;
-            databases
-                .iter()
-                .try_for_each(|database| cluster.create_database(database))?;
+            databases.iter().try_for_each(|database| {
+                let named = |(name, _): &&(&str, &str)| name == database;
+                let found = options.database_options.iter().find(named);
+                cluster.create_database_with(database, found.map_or("", |(_, options)| options))
+            })?;
             Ok(cluster)
         })
     });

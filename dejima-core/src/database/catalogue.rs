@@ -20,11 +20,52 @@ JOIN pg_namespace AS n ON n.nspname = name.part[1]
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = name.part[2]
 WHERE cardinality(name.part) = 2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
+// What a domain stands on is the end of a chain of domains; `part` are the types that a type is made of.
 const COLUMNS: &str = "
 SELECT a.attname::text, format_type(a.atttypid, -1), a.attnotnull OR t.typnotnull,
-  a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a'
+  a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a',
+  format_type(b.oid, -1), b.oid = 'bpchar'::regtype AND b.typmod = -1,
+  (WITH RECURSIVE part(oid) AS (
+      SELECT a.atttypid
+      UNION
+      SELECT n.oid FROM part AS p JOIN pg_type AS y ON y.oid = p.oid CROSS JOIN LATERAL (
+        VALUES (y.typbasetype), (y.typelem)
+        UNION ALL SELECT r.rngsubtype FROM pg_range AS r WHERE y.oid IN (r.rngtypid, r.rngmultitypid)
+        UNION ALL SELECT c.atttypid FROM pg_attribute AS c WHERE c.attrelid = y.typrelid AND c.attnum > 0 AND NOT c.attisdropped
+      ) AS n(oid))
+    SELECT y.typname::text FROM part AS p JOIN pg_type AS y ON y.oid = p.oid
+    WHERE y.typnamespace = 'pg_catalog'::regnamespace AND y.typname = ANY ($2) ORDER BY y.typname LIMIT 1)
 FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+CROSS JOIN LATERAL (
+  WITH RECURSIVE under(oid, typmod, depth) AS (
+    SELECT a.atttypid, a.atttypmod, 0
+    UNION ALL
+    SELECT d.typbasetype, d.typtypmod, u.depth + 1 FROM under AS u JOIN pg_type AS d ON d.oid = u.oid WHERE d.typtype = 'd')
+  SELECT u.oid, u.typmod FROM under AS u ORDER BY u.depth DESC LIMIT 1) AS b
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+/// Types whose text means an object of the database that it stands in, or that have no input from text.
+const LOCAL_TYPES: [&str; 19] = [
+    "aclitem",
+    "gtsvector",
+    "pg_brin_bloom_summary",
+    "pg_brin_minmax_multi_summary",
+    "pg_dependencies",
+    "pg_mcv_list",
+    "pg_ndistinct",
+    "pg_node_tree",
+    "regclass",
+    "regcollation",
+    "regconfig",
+    "regdictionary",
+    "regnamespace",
+    "regoper",
+    "regoperator",
+    "regproc",
+    "regprocedure",
+    "regrole",
+    "regtype",
+];
 
 // The operator is the one by which the index compares; the type's own `=` may stand in any schema.
 const UNIQUE_KEYS: &str = "
@@ -70,7 +111,10 @@ pub(super) async fn base_table(
     let Some(row) = row else { return Ok(None) };
     check(peer, declaration, &row)?;
     let oid: u32 = row.get(0);
-    let columns = transaction.query(COLUMNS, &[&oid]).await.map_err(failed)?;
+    let columns = transaction
+        .query(COLUMNS, &[&oid, &&LOCAL_TYPES[..]])
+        .await
+        .map_err(failed)?;
     let keys = transaction
         .query(UNIQUE_KEYS, &[&oid])
         .await
@@ -99,6 +143,9 @@ fn column(row: &Row) -> BaseColumn {
         not_null: row.get(2),
         has_default: row.get(3),
         generated: row.get(4),
+        base_type: row.get(5),
+        keeps_spaces: row.get(6),
+        local_type: row.get(7),
     }
 }
 

@@ -81,7 +81,8 @@ impl Database {
         let mut client = self.client().await?;
         let failed = |e| self.failed("declaring the Dejima tables", &e);
         let transaction = client.transaction().await.map_err(failed)?;
-        let settings = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '5s'; \
+        // Names of types are compared with those of other peers.
+        let settings = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL quote_all_identifiers = off; SET LOCAL lock_timeout = '5s'; \
                         SET LOCAL client_min_messages = warning; \
                         SELECT pg_advisory_xact_lock(hashtextextended('dejima.declare', 0))";
         transaction.batch_execute(settings).await.map_err(failed)?;

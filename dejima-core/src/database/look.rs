@@ -107,7 +107,7 @@ pub(super) async fn read_only(
 ) -> Result<Transaction<'_>, Error> {
     let transaction = client.build_transaction().read_only(true).start().await?;
     let settings = format!(
-        "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL enable_seqscan = on; \
+        "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL quote_all_identifiers = off; SET LOCAL enable_seqscan = on; \
          SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '{STATEMENT_MAX}'"
     );
     transaction.batch_execute(&settings).await?;

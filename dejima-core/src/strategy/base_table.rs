@@ -30,6 +30,13 @@ pub struct BaseColumn {
     pub has_default: bool,
     /// PostgreSQL computes it; nobody can write it.
     pub generated: bool,
+    /// What its type stands on if that is a domain, else the type; without length or precision. Values are cast to this:
+    /// a cast to a domain cuts what is too long, the assignment that follows refuses it.
+    pub base_type: String,
+    /// It is a `bpchar` without a length, where trailing spaces are part of the value.
+    pub keeps_spaces: bool,
+    /// The type, its own or a part of it, whose values mean nothing in another database.
+    pub local_type: Option<String>,
 }
 
 /// A unique, immediate index over plain columns of all rows.

@@ -3,7 +3,7 @@
 //! They read the transition tables only, so their cost depends on the rows changed and not on the table.
 //! Names that the generated SQL adds hold a space: no condition can mean them by accident.
 
-use super::{BaseTable, PINNED, Strategy, identifier, literal};
+use super::{BaseTable, PINNED, Strategy, identifier, literal, text_of};
 
 /// Creates the functions and triggers for one base table and all Dejima tables over it.
 pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
@@ -146,13 +146,13 @@ fn two_sided(base: &BaseTable, strategies: &[&Strategy]) -> String {
     )
 }
 
-/// Each value as text under the pinned settings, compared byte by byte.
+/// Each value as text under the pinned settings.
 fn images(strategies: &[&Strategy]) -> String {
     let image = |s: &&Strategy| {
         let cells: Vec<_> = s
             .columns
             .iter()
-            .map(|c| format!("{}::text COLLATE \"C\"", identifier(&c.name)))
+            .map(|c| text_of(&identifier(&c.name), c))
             .collect();
         let row = format!("ARRAY[{}]", cells.join(", "));
         match s.condition {

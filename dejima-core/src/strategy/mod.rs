@@ -23,12 +23,13 @@ pub use declaration::{ColumnDefault, ColumnMapping, Declaration, DefaultValue};
 pub use plan::{Invalid, Part, PartKind, Plan, plan};
 pub use quote::{identifier, literal};
 
-/// The settings of every generated function. Text forms of values depend on them, so they are fixed here and
-/// nowhere else; `jit` would compile for longer than a capture takes.
+/// The settings of every generated function. Text forms of values depend on them, and how they are read, so they are
+/// fixed here and nowhere else; `jit` would compile for longer than a capture takes.
 const PINNED: &str = "SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC'
-SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C' SET jit = off";
+SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C'
+SET xmloption = 'content' SET array_nulls = on SET jit = off";
 
 /// A Dejima table that shows some columns of some rows of one base table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,5 +80,15 @@ impl Strategy {
             .iter()
             .map(|c| c.name.as_str())
             .zip(&self.columns)
+    }
+}
+
+/// A value of a column as text, to be compared byte by byte. The cast of `bpchar` to text drops trailing spaces, which
+/// is right where a length says how many there are, and only there.
+fn text_of(value: &str, column: &BaseColumn) -> String {
+    if column.keeps_spaces {
+        format!("textin(bpcharout({value})) COLLATE \"C\"")
+    } else {
+        format!("{value}::text COLLATE \"C\"")
     }
 }

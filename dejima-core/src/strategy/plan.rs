@@ -125,6 +125,20 @@ pub enum Invalid {
         /// The base column.
         column: String,
     },
+    /// Values that mean nothing elsewhere.
+    #[error(
+        "Dejima table \"{table}\": column \"{column}\" of {base_table} holds {type_name}, whose values mean nothing in another database; leave it out of the Dejima table, or share a text in its place"
+    )]
+    LocalType {
+        /// The Dejima table.
+        table: TableName,
+        /// The base table.
+        base_table: String,
+        /// The base column.
+        column: String,
+        /// Its type, or the part of it that is so.
+        type_name: String,
+    },
     /// A default for a column that is shared.
     #[error(
         "Dejima table \"{table}\": a default for column \"{column}\" of {base_table}, which Dejima table \"{shown_by}\" shows; remove the default: a shared value is unset until somebody sets it"
@@ -294,7 +308,7 @@ impl<'a> Mapped<'a> {
         let columns = declaration
             .columns
             .iter()
-            .map(|mapping| writable(table, base, &mapping.column))
+            .map(|mapping| sharable(table, base, &mapping.column))
             .collect::<Result<Vec<_>, _>>()?;
         let key = key(declaration)?;
         let unique = unique_key(
@@ -472,6 +486,19 @@ fn writable(table: &TableName, base: &BaseTable, name: &str) -> Result<BaseColum
         });
     }
     Ok(column.clone())
+}
+
+fn sharable(table: &TableName, base: &BaseTable, name: &str) -> Result<BaseColumn, Invalid> {
+    let column = writable(table, base, name)?;
+    match column.local_type {
+        None => Ok(column),
+        Some(type_name) => Err(Invalid::LocalType {
+            table: table.clone(),
+            base_table: base.sql_name(),
+            column: column.name,
+            type_name,
+        }),
+    }
 }
 
 fn key(declaration: &Declaration) -> Result<Vec<ColumnIndex>, Invalid> {

@@ -9,7 +9,7 @@
 //! table of any size. Names that the generated SQL adds hold a space.
 
 use super::quote::literals;
-use super::{BaseColumn, PINNED, Strategy, identifier, literal};
+use super::{BaseColumn, PINNED, Strategy, identifier, literal, text_of};
 
 /// The current row of the JSON argument.
 const ROW: &str = "\"dejima put\".\"dejima row\"";
@@ -359,7 +359,7 @@ fn insert_from(s: &Strategy, rows: &str) -> String {
         .map(|(name, base)| (identifier(&base.name), new_value(name, base)));
     let hidden = s.hidden.iter().map(|h| {
         let value = h.value.as_ref().map_or("NULL".to_owned(), |text| {
-            format!("{}::{}", literal(text), h.column.type_name)
+            format!("{}::{}", literal(text), h.column.base_type)
         });
         (identifier(&h.column.name), value)
     });
@@ -471,13 +471,13 @@ fn changed() -> String {
 
 /// The row's new value, typed but without length: assignment enforces the length, a cast would cut.
 fn new_value(name: &str, base: &BaseColumn) -> String {
-    format!("({ROW}->'new'->>{})::{}", literal(name), base.type_name)
+    format!("({ROW}->'new'->>{})::{}", literal(name), base.base_type)
 }
 
 /// The base row has the key that the row names.
 fn key(s: &Strategy) -> String {
     key_is(s, |_, at, base| {
-        format!("({ROW}->'key'->>{at})::{}", base.type_name)
+        format!("({ROW}->'key'->>{at})::{}", base.base_type)
     })
 }
 
@@ -550,7 +550,7 @@ fn differs_in(s: &Strategy, name: &str, base: &BaseColumn) -> String {
     format!("({ROW}->'new' ? {name} AND {now} IS DISTINCT FROM {ROW}->'new'->>{name})")
 }
 
-/// What the base row holds, compared byte by byte.
+/// What the base row holds.
 fn now(s: &Strategy, base: &BaseColumn) -> String {
-    format!("{}::text COLLATE \"C\"", column(s, base))
+    text_of(&column(s, base), base)
 }
