@@ -78,17 +78,12 @@ impl Net {
             if !std::mem::take(&mut self.records[record].is_late) {
                 continue;
             }
-            let mut id = self.records[record].id.clone();
-            if self.by_id.insert(id.clone(), record).is_some() {
+            let id = self.records[record].id.clone();
+            if self.by_id.insert(id, record).is_some() {
                 return Err(InvalidRow::Unexplained);
             }
-            id.is_new = true;
-            if let Some(&again) = self.by_id.get(&id)
-                && self.records[record].new.is_none()
-            {
-                self.take_over(schema, record, again)?;
-            }
         }
+        self.unite_deleted_and_new(schema, &mut touched)?;
         Ok(touched)
     }
 
@@ -194,6 +189,30 @@ impl Net {
             self.records[record].is_late = false;
             self.by_id.insert(id, record);
         }
+        Ok(())
+    }
+
+    /// A row that was deleted after it had moved away, or after a new row had taken its key: to everybody else, who sees
+    /// the whole transaction at once, the new row is the old one with other values.
+    fn unite_deleted_and_new(
+        &mut self,
+        schema: &Schema,
+        touched: &mut BTreeSet<RowId>,
+    ) -> Result<(), InvalidRow> {
+        let mut new = BTreeSet::new();
+        for id in touched.iter().filter(|id| !id.is_new) {
+            let again = RowId {
+                key: id.key.clone(),
+                is_new: true,
+            };
+            if let (Some(&record), Some(&rest)) = (self.by_id.get(id), self.by_id.get(&again))
+                && self.records[record].new.is_none()
+            {
+                self.take_over(schema, record, rest)?;
+                new.insert(again);
+            }
+        }
+        touched.append(&mut new);
         Ok(())
     }
 
@@ -423,5 +442,6 @@ mod tests {
             net(&["a=1>b=1", ">a=9"]),
             ["update a 0=b", "insert a 0=a,1=9"]
         );
+        assert_eq!(net(&["a=1>b=1;>a=9;b=1>"]), ["update a 1=9"]);
     }
 }
