@@ -29,7 +29,7 @@ pub(crate) struct Bed {
 pub(crate) struct Tally {
     pub(crate) statements: usize,
     pub(crate) transactions: usize,
-    /// Transactions that had to be tried again (40001).
+    /// Transactions that had to be tried again (40001, 57014).
     pub(crate) retried: usize,
     /// Deliberate refusals, by what they are about.
     pub(crate) refused: BTreeMap<&'static str, usize>,
@@ -140,7 +140,13 @@ impl Bed {
             .for_each(|command| self.queue(command));
         let end = self.steps(&transaction.steps, 1, tally).await?;
         if end != End::Done || !transaction.commits {
-            self.queue("ROLLBACK");
+            // At once: what has voted waits for it.
+            let ends = tokio::join!(
+                self.peer.execute("ROLLBACK"),
+                self.plain.execute("ROLLBACK")
+            );
+            let (peer, plain) = (ends.0?, ends.1?);
+            differ("ROLLBACK", &peer, &plain)?;
             return Ok(end);
         }
         self.commit(tally).await

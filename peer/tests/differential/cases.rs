@@ -6,7 +6,7 @@ use crate::statement::Statement;
 /// A name, and the transactions: each a list of statements.
 type Case = (&'static str, &'static [&'static [&'static str]]);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     (
         // The cascade's change is in the transition tables of the statement that began it.
         "the key of a row that refers to itself changes",
@@ -85,6 +85,17 @@ const CASES: [Case; 9] = [
         &[
             &["INSERT INTO public.rate (code) VALUES (2), (1.00)"],
             &["UPDATE public.rate SET code = code + 1"],
+        ],
+    ),
+    (
+        "a row moves away, another takes its key, and then it is deleted",
+        &[
+            &["INSERT INTO public.person (id, name) VALUES (1, 'a')"],
+            &[
+                "UPDATE public.person SET id = 2",
+                "INSERT INTO public.person (id, name) VALUES (1, 'b')",
+                "DELETE FROM public.person WHERE id = 2",
+            ],
         ],
     ),
     (

@@ -14,7 +14,7 @@ pub(crate) enum Difference {
         peer: String,
         plain: String,
     },
-    /// A transaction is refused with 40001, although nothing else is going on.
+    /// The peers ask to try a transaction again (40001, 57014), although nothing else is going on.
     Stale,
     /// Tables do not hold the same rows.
     Rows {
@@ -92,7 +92,10 @@ impl Display for Difference {
             Self::Outcome { sql, peer, plain } => {
                 write!(f, "{sql}\n  at the peer: {peer}\n  plain:       {plain}")
             }
-            Self::Stale => write!(f, "40001 at COMMIT, also when tried again"),
+            Self::Stale => write!(
+                f,
+                "the peers ask to try again (40001, 57014), also the second time"
+            ),
             Self::Rows {
                 peer,
                 what,

@@ -40,9 +40,14 @@ impl Outcome {
         }
     }
 
-    /// Did the peers ask to try again?
+    /// Did the peers ask to try again? Late they may be on a machine that has much else to do.
     pub(crate) fn is_stale(&self) -> bool {
-        matches!(self, Self::Failed(error) if *error.code() == SqlState::T_R_SERIALIZATION_FAILURE)
+        let Self::Failed(error) = self else {
+            return false;
+        };
+        let is_late = *error.code() == SqlState::QUERY_CANCELED
+            && error.message().contains("did not agree within");
+        is_late || *error.code() == SqlState::T_R_SERIALIZATION_FAILURE
     }
 
     /// In one line.

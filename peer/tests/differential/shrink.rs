@@ -7,7 +7,7 @@ use crate::difference::Difference;
 use crate::script::{Script, Step};
 
 /// Each run costs some tenths of a second at most.
-const RUNS_MAX: usize = 1_000;
+const RUNS_MAX: usize = 300;
 
 /// A script that differs, and how.
 pub(crate) struct Shrunk {

@@ -9,8 +9,8 @@ use crate::script::{Script, Step, Transaction};
 use crate::statement::Statement;
 
 /// Transactions of a script, and steps of a transaction.
-const TRANSACTIONS: u64 = 24;
-const STEPS_MAX: u64 = 40;
+const TRANSACTIONS: u64 = 18;
+const STEPS_MAX: u64 = 60;
 /// Savepoints in savepoints.
 const DEPTH_MAX: usize = 4;
 
