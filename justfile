@@ -32,6 +32,10 @@ bench:
 soak MINUTES="40":
     cargo test --locked --package dejima-peer --test soak -- {{MINUTES}}
 
+# STATEMENTS of random SQL at one peer of three and on a plain PostgreSQL: ends with one line of statements and differences.
+differential STATEMENTS="20000" SEED="1":
+    cargo test --quiet --locked --package dejima-peer --test differential -- {{STATEMENTS}} {{SEED}}
+
 # Twenty peers detect their groups, all at once and then one joining nineteen, RUNS times: messages, time, correct.
 detection RUNS="20":
     cargo bench --locked --package dejima-peer --bench detection -- {{RUNS}}

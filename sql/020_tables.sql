@@ -46,8 +46,11 @@ CREATE UNLOGGED TABLE IF NOT EXISTS dejima.delta (
   depth integer NOT NULL,
   dejima_table text NOT NULL,
   old text[],
-  new text[]
+  new text[],
+  -- In which order the rows of one UPDATE changed: a cascade may change a row again, in the same transition tables.
+  ordinal bigint NOT NULL DEFAULT 0
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+ALTER TABLE dejima.delta ADD COLUMN IF NOT EXISTS ordinal bigint NOT NULL DEFAULT 0;
 CREATE INDEX IF NOT EXISTS delta_xid_statement ON dejima.delta (xid, statement);
 
 -- Orders the statements of one transaction. One session runs it, so numbers cached by the session rise too. The

@@ -89,12 +89,12 @@ BEGIN
   FOR chunk IN
     WITH taken AS (
       DELETE FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id()
-      RETURNING d.statement, json_build_array(d.statement, d.dejima_table, d.old, d.new)::text || E'\n' AS line
+      RETURNING d.statement, d.ordinal, json_build_array(d.statement, d.dejima_table, d.old, d.new)::text || E'\n' AS line
     ), placed AS (
-      SELECT t.line, t.statement, sum(octet_length(t.line)) OVER (ORDER BY t.statement ROWS UNBOUNDED PRECEDING) / 1048576 AS place
+      SELECT t.line, t.statement, t.ordinal, sum(octet_length(t.line)) OVER (ORDER BY t.statement, t.ordinal ROWS UNBOUNDED PRECEDING) / 1048576 AS place
       FROM taken AS t
     )
-    SELECT string_agg(p.line, '' ORDER BY p.statement) FROM placed AS p GROUP BY p.place ORDER BY p.place
+    SELECT string_agg(p.line, '' ORDER BY p.statement, p.ordinal) FROM placed AS p GROUP BY p.place ORDER BY p.place
   LOOP
     IF capture IS NOT NULL THEN
       parts := dejima.upload(gid, parts, capture);

@@ -25,8 +25,9 @@ use crate::transaction::{Answer, Decision, Request};
 const PUT_BYTES_MAX: usize = 4 << 20;
 
 const PUT: &str = "SELECT dejima.put($1::text::jsonb)";
-const TAKE_LOG: &str = "DELETE FROM dejima.delta WHERE xid = pg_current_xact_id_if_assigned() \
-                        RETURNING statement, dejima_table, old, new";
+const TAKE_LOG: &str = "WITH taken AS (DELETE FROM dejima.delta WHERE xid = pg_current_xact_id_if_assigned() \
+                        RETURNING statement, ordinal, dejima_table, old, new) \
+                        SELECT statement, dejima_table, old, new FROM taken ORDER BY statement, ordinal";
 const NOTE_CHILDREN: &str = "INSERT INTO dejima.participant (gid, children) VALUES ($1, $2)";
 
 impl Database {
@@ -352,10 +353,10 @@ fn close(call: &mut String, is_open: &mut bool) {
     }
 }
 
-/// Reads the log, in the order of statements.
+/// Reads the log, which comes in its order.
 fn captured(peer: &PeerName) -> impl FnOnce(Vec<Row>) -> Result<Vec<Captured>, Refusal> {
     move |rows| {
-        let mut captured = rows.iter().map(captured_row).collect::<Option<Vec<_>>>().ok_or_else(|| {
+        rows.iter().map(captured_row).collect::<Option<Vec<_>>>().ok_or_else(|| {
             error!(%peer, "the log holds rows of a table that no Dejima table can be named after");
             Refusal {
                 peer: peer.clone(),
@@ -364,9 +365,7 @@ fn captured(peer: &PeerName) -> impl FnOnce(Vec<Row>) -> Result<Vec<Captured>, R
                 detail: format!("The log of peer \"{peer}\" holds a name that is none."),
                 hint: "Its operator should declare the Dejima tables again.".into(),
             }
-        })?;
-        captured.sort_by_key(|c| c.statement);
-        Ok(captured)
+        })
     }
 }
 

@@ -140,7 +140,7 @@ impl Delta {
 /// statement. `old` absent is an insert, `new` absent a delete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
-    /// Rises from statement to statement within a transaction; rows of one statement changed at once.
+    /// Rises from statement to statement within a transaction; rows of one statement come in the order in which they changed.
     pub statement: i64,
     /// The Dejima table that the row belongs to.
     pub table: TableName,

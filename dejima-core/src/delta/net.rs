@@ -18,6 +18,9 @@ pub enum InvalidRow {
     /// A key column is NULL.
     #[error("a captured row has NULL in a key column")]
     NullKey,
+    /// Two rows had one key before the transaction.
+    #[error("the captured rows do not say how a row came to its key")]
+    Unexplained,
 }
 
 /// What happened to each row since the transaction began. It remembers whole rows, so that a→b→a is nothing,
@@ -28,6 +31,8 @@ pub struct Net {
     by_id: BTreeMap<RowId, usize>,
     /// Where a row is now. More than one only while the rows of one SQL statement come in pieces (MERGE).
     by_current: BTreeMap<Key, Vec<usize>>,
+    /// Records of rows under keys that others had: what brought them there is still to be told.
+    late: BTreeMap<Key, Vec<usize>>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,37 +40,50 @@ struct Record {
     id: RowId,
     old: Option<Row>,
     new: Option<Row>,
+    /// It waits in `late`, and is not in `by_id`.
+    is_late: bool,
 }
 
 impl Net {
-    /// Takes captured rows of this Dejima table in the order of their statements; returns the rows concerned.
+    /// Takes all captured rows of this Dejima table, in the order in which they changed as far as that is known; returns
+    /// the rows concerned.
     ///
-    /// A row may be among them that is none any more: a new row that took another key, or went away again.
+    /// PostgreSQL ends a statement's triggers and the cascades of its foreign keys before it shows what the statement
+    /// itself did, or another part of it. So the second change of a row may come before the first: then the row has a
+    /// key that another had, and waits for the change that explains it.
+    ///
+    /// A row may be among those returned that is none any more: a new row that took another key, or went away again.
     pub fn absorb(
         &mut self,
         schema: &Schema,
         captured: &[Captured],
     ) -> Result<BTreeSet<RowId>, InvalidRow> {
         let mut touched = BTreeSet::new();
-        for statement in captured.chunk_by(|a, b| a.statement == b.statement) {
-            // The rows of one statement change at once: a key freed by one may be taken by another.
-            let departed = statement
-                .iter()
-                .map(|entry| {
-                    entry
-                        .old
-                        .as_ref()
-                        .map(|old| self.depart(schema, old))
-                        .transpose()
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            for (entry, departed) in statement.iter().zip(departed) {
-                touched.extend(departed.map(|record| self.records[record].id.clone()));
-                if let Some(new) = &entry.new {
-                    touched.insert(self.arrive(schema, departed, new)?);
+        for entry in captured {
+            let old = entry.old.as_ref();
+            let departed = old.map(|old| self.depart(schema, old)).transpose()?;
+            touched.extend(departed.map(|record| self.records[record].id.clone()));
+            if let Some(new) = &entry.new {
+                let record = self.arrive(schema, departed, new)?;
+                touched.insert(self.records[record].id.clone());
+                if let Some(rest) = self.told_early(schema, record, new)? {
+                    touched.insert(self.records[rest].id.clone());
+                    self.take_over(schema, record, rest)?;
+                    touched.insert(self.records[record].id.clone());
                 }
             }
         }
+        // What nothing has explained was there before, and another took its key later than it seemed.
+        for record in std::mem::take(&mut self.late).into_values().flatten() {
+            if !std::mem::take(&mut self.records[record].is_late) {
+                continue;
+            }
+            let id = self.records[record].id.clone();
+            if self.by_id.insert(id, record).is_some() {
+                return Err(InvalidRow::Unexplained);
+            }
+        }
+        self.unite_deleted_and_new(schema, &mut touched)?;
         Ok(touched)
     }
 
@@ -93,24 +111,22 @@ impl Net {
     /// A row leaves its current key; the first time it becomes a record.
     fn depart(&mut self, schema: &Schema, old: &Row) -> Result<usize, InvalidRow> {
         let key = checked_key(schema, old)?;
-        if let Some(record) = self.leave(&key, old) {
+        if let Some(record) = self.at(&key, old) {
+            self.leave(record, &key);
             self.records[record].new = None;
             return Ok(record);
         }
+        let is_taken = self.by_current.contains_key(&key);
         let id = RowId { key, is_new: false };
-        Ok(self.record(id, Some(old.clone())))
-    }
-
-    fn leave(&mut self, key: &Key, old: &Row) -> Option<usize> {
-        let here = self.by_current.get_mut(key)?;
-        let exact = here
-            .iter()
-            .position(|&record| self.records[record].new.as_ref() == Some(old));
-        let record = here.swap_remove(exact.unwrap_or(0));
-        if here.is_empty() {
-            self.by_current.remove(key);
+        let is_late = is_taken || self.by_id.contains_key(&id);
+        let record = self.record(id.clone(), Some(old.clone()));
+        self.records[record].is_late = is_late;
+        if is_late {
+            self.late.entry(id.key).or_default().push(record);
+        } else {
+            self.by_id.insert(id, record);
         }
-        Some(record)
+        Ok(record)
     }
 
     /// A row takes a key: the one that departed, one that was deleted under this key before, or a new one.
@@ -119,24 +135,85 @@ impl Net {
         schema: &Schema,
         departed: Option<usize>,
         new: &Row,
-    ) -> Result<RowId, InvalidRow> {
+    ) -> Result<usize, InvalidRow> {
         let key = checked_key(schema, new)?;
-        let record = match departed.or_else(|| self.deleted(&key)) {
-            Some(record) => record,
-            None => self.record(
-                RowId {
-                    key: key.clone(),
-                    is_new: true,
-                },
-                None,
-            ),
+        let record = departed.or_else(|| self.deleted(&key)).unwrap_or_else(|| {
+            let id = RowId {
+                key: key.clone(),
+                is_new: true,
+            };
+            let record = self.record(id.clone(), None);
+            self.by_id.insert(id, record);
+            record
+        });
+        self.stand(record, key, new.clone());
+        Ok(record)
+    }
+
+    /// The record that began with the row at which this one has arrived, if both cannot be true at once.
+    fn told_early(
+        &self,
+        schema: &Schema,
+        record: usize,
+        row: &Row,
+    ) -> Result<Option<usize>, InvalidRow> {
+        let began_so =
+            |other: usize| other != record && self.records[other].old.as_ref() == Some(row);
+        let id = RowId {
+            key: checked_key(schema, row)?,
+            is_new: false,
         };
-        self.records[record].new = Some(new.clone());
-        if self.records[record].id.is_new && self.records[record].id.key != key {
-            self.rename(record, key.clone());
+        let first = self.by_id.get(&id).copied().filter(|first| {
+            let now = self.records[*first].new.as_ref();
+            let stays = now.and_then(|row| schema.key_of(row)).as_ref() == Some(&id.key);
+            began_so(*first) && (stays || self.records[record].is_late)
+        });
+        let mut late = self.late.get(&id.key).into_iter().flatten().copied();
+        let late = late.find(|late| self.records[*late].is_late && began_so(*late));
+        Ok(late.or(first))
+    }
+
+    /// The rest of what happened to a record's row is in another record, which is none any more.
+    fn take_over(&mut self, schema: &Schema, record: usize, rest: usize) -> Result<(), InvalidRow> {
+        if let Some(row) = self.records[record].new.take() {
+            self.leave(record, &checked_key(schema, &row)?);
         }
-        self.by_current.entry(key).or_default().push(record);
-        Ok(self.records[record].id.clone())
+        self.forget(rest);
+        if let Some(row) = self.records[rest].new.take() {
+            let key = checked_key(schema, &row)?;
+            self.leave(rest, &key);
+            self.stand(record, key, row);
+        }
+        let id = self.records[record].id.clone();
+        if self.records[record].is_late && !self.by_id.contains_key(&id) {
+            self.records[record].is_late = false;
+            self.by_id.insert(id, record);
+        }
+        Ok(())
+    }
+
+    /// A row that was deleted after it had moved away, or after a new row had taken its key: to everybody else, who sees
+    /// the whole transaction at once, the new row is the old one with other values.
+    fn unite_deleted_and_new(
+        &mut self,
+        schema: &Schema,
+        touched: &mut BTreeSet<RowId>,
+    ) -> Result<(), InvalidRow> {
+        let mut new = BTreeSet::new();
+        for id in touched.iter().filter(|id| !id.is_new) {
+            let again = RowId {
+                key: id.key.clone(),
+                is_new: true,
+            };
+            if let (Some(&record), Some(&rest)) = (self.by_id.get(id), self.by_id.get(&again))
+                && self.records[record].new.is_none()
+            {
+                self.take_over(schema, record, rest)?;
+                new.insert(again);
+            }
+        }
+        touched.append(&mut new);
+        Ok(())
     }
 
     fn deleted(&self, key: &Key) -> Option<usize> {
@@ -150,15 +227,48 @@ impl Net {
     }
 
     fn record(&mut self, id: RowId, old: Option<Row>) -> usize {
-        self.by_id.insert(id.clone(), self.records.len());
-        self.records.push(Record { id, old, new: None });
+        self.records.push(Record {
+            id,
+            old,
+            new: None,
+            is_late: false,
+        });
         self.records.len() - 1
     }
 
-    fn rename(&mut self, record: usize, key: Key) {
-        self.by_id.remove(&self.records[record].id);
-        self.records[record].id.key = key;
-        self.by_id.insert(self.records[record].id.clone(), record);
+    /// The record is none any more.
+    fn forget(&mut self, record: usize) {
+        self.records[record].is_late = false;
+        if self.by_id.get(&self.records[record].id) == Some(&record) {
+            self.by_id.remove(&self.records[record].id);
+        }
+    }
+
+    /// Which record holds this row under this key.
+    fn at(&self, key: &Key, row: &Row) -> Option<usize> {
+        let mut here = self.by_current.get(key)?.iter().copied();
+        here.find(|&record| self.records[record].new.as_ref() == Some(row))
+    }
+
+    fn leave(&mut self, record: usize, key: &Key) {
+        if let Some(here) = self.by_current.get_mut(key) {
+            here.retain(|other| *other != record);
+            if here.is_empty() {
+                self.by_current.remove(key);
+            }
+        }
+    }
+
+    /// The record holds the row under this key; a new row is called by it.
+    fn stand(&mut self, record: usize, key: Key, row: Row) {
+        self.records[record].new = Some(row);
+        let id = &self.records[record].id;
+        if id.is_new && id.key != key {
+            self.by_id.remove(id);
+            self.records[record].id.key = key.clone();
+            self.by_id.insert(self.records[record].id.clone(), record);
+        }
+        self.by_current.entry(key).or_default().push(record);
     }
 }
 
@@ -303,10 +413,35 @@ mod tests {
     }
 
     #[test]
+    fn a_cascade_may_change_a_row_again_in_the_same_statement() {
+        assert_eq!(net(&["a=1>b=1;b=1>b=2"]), ["update a 0=b,1=2"]);
+        // No cascade: the rows look alike.
+        assert_eq!(net(&["b=1>c=1;a=1>b=1"]), ["update a 0=b", "update b 0=c"]);
+    }
+
+    #[test]
+    fn what_a_statement_did_may_be_told_after_what_its_triggers_did() {
+        assert_eq!(net(&["a=2>a=3;a=1>a=2"]), ["update a 1=3"]);
+        assert_eq!(net(&["a=2>a=3;>a=2"]), ["insert a 0=a,1=3"]);
+        assert_eq!(net(&["b=2>b=3;a=1>b=2"]), ["update a 0=b,1=3"]);
+        assert_eq!(net(&["a=2>;a=1>a=2"]), ["delete a"]);
+        assert_eq!(net(&[">a=1;a=2>;a=1>a=2"]), Vec::<String>::new());
+        assert_eq!(net(&["a=3>;a=1>a=2;a=2>a=3"]), ["delete a"]);
+        assert_eq!(net(&["a=2>a=1;a=1>a=2"]), Vec::<String>::new());
+        assert_eq!(net(&["a=0>;a=2>a=3;>a=2"]), ["update a 1=3"]);
+        assert_eq!(net(&[">a=2;a=1>"]), ["update a 1=2"]);
+        assert_eq!(
+            net(&["a=0>c=0;a=2>b=2;>a=2"]),
+            ["update a 0=c", "insert b 0=b,1=2"]
+        );
+    }
+
+    #[test]
     fn a_new_row_may_take_the_key_of_one_that_moved() {
         assert_eq!(
             net(&["a=1>b=1", ">a=9"]),
             ["update a 0=b", "insert a 0=a,1=9"]
         );
+        assert_eq!(net(&["a=1>b=1;>a=9;b=1>"]), ["update a 1=9"]);
     }
 }

@@ -9,17 +9,17 @@ use super::{BaseTable, PINNED, Strategy, identifier, literal, text_of};
 pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
     let inserted = log(
         &one_sided("dejima_new", base, strategies),
-        "NULL, d.\"dejima row\"",
+        "NULL, d.\"dejima row\", 0",
         "d.\"dejima row\" IS NOT NULL",
     );
     let deleted = log(
         &one_sided("dejima_old", base, strategies),
-        "d.\"dejima row\", NULL",
+        "d.\"dejima row\", NULL, 0",
         "d.\"dejima row\" IS NOT NULL",
     );
     let updated = log(
         &two_sided(base, strategies),
-        "d.\"dejima old\", d.\"dejima new\"",
+        "d.\"dejima old\", d.\"dejima new\", \"dejima ordinal\"",
         "d.\"dejima old\" IS DISTINCT FROM d.\"dejima new\"",
     );
     let truncated = format!(
@@ -27,7 +27,7 @@ pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
         literal(&base.sql_name()),
         log(
             &one_sided(&base.sql_name(), base, strategies),
-            "d.\"dejima row\", NULL",
+            "d.\"dejima row\", NULL, 0",
             "d.\"dejima row\" IS NOT NULL"
         ),
     );
@@ -98,7 +98,7 @@ fn trigger(
 /// Logs what the source says under one number for the whole statement.
 fn log(source: &str, images: &str, changed: &str) -> String {
     format!(
-        "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, old, new)\n\
+        "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, old, new, ordinal)\n\
          SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), pg_trigger_depth(), d.\"dejima table\", {images}\n\
          FROM {source}\nWHERE {changed};"
     )

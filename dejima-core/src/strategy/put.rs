@@ -182,6 +182,7 @@ DECLARE
   unknown text;
   batch record;
   moving jsonb;
+  waiting jsonb[] := '{{}}'; blocked jsonb[]; stuck boolean := false;
 BEGIN
 SELECT count(*) FILTER (WHERE op = 'delete'), count(*) FILTER (WHERE op = 'update' AND NOT moved),
   count(*) FILTER (WHERE op = 'update' AND moved), count(*) FILTER (WHERE op = 'insert'),
@@ -322,18 +323,29 @@ fn one_column(s: &Strategy, concerned: &str) -> String {
     format!("CASE\n    {}", branches.join("\n    "))
 }
 
-/// Updates of the key, one by one in the given order.
+/// Updates of the key, one by one in the given order; but one whose new key another row still has waits for the others.
+/// The order given compares texts, and keys of different texts may be equal (1.0 and 1.00).
 fn move_key(s: &Strategy) -> String {
     let row = "(SELECT $1 AS \"dejima row\") AS \"dejima put\"";
     let concerned = format!("{} AND {} AND {}", key(s), s.shows(), old_holds(s));
     format!(
         "IF moves > 0 THEN
-  FOR batch IN
-    SELECT {ROW} AS put, {changed} AS changed
+  waiting := ARRAY(
+    SELECT {ROW}
     FROM dejima.put_rows($1) WITH ORDINALITY AS \"dejima put\"(\"dejima row\", \"dejima ordinal\")
-    WHERE {ROW}->>'op' = 'update' AND {moved} ORDER BY \"dejima put\".\"dejima ordinal\"
+    WHERE {ROW}->>'op' = 'update' AND {moved} ORDER BY \"dejima put\".\"dejima ordinal\");
+END IF;
+WHILE cardinality(waiting) > 0 LOOP
+  blocked := '{{}}';
+  FOR batch IN
+    SELECT {ROW} AS put, {changed} AS changed FROM unnest(waiting) AS \"dejima put\"(\"dejima row\")
   LOOP
     moving := batch.put;
+    PERFORM FROM {target}, (SELECT moving AS \"dejima row\") AS \"dejima put\" WHERE {new_key} AND NOT ({key});
+    IF FOUND AND NOT stuck THEN
+      blocked := blocked || moving;
+      CONTINUE;
+    END IF;
     PERFORM FROM {target}, (SELECT moving AS \"dejima row\") AS \"dejima put\" WHERE {concerned};
     IF NOT FOUND THEN
       PERFORM dejima.refuse_stale({table});
@@ -342,7 +354,15 @@ fn move_key(s: &Strategy) -> String {
     INTO done, shown USING moving;
     {check}
   END LOOP;
-END IF;",
+  stuck := cardinality(blocked) = cardinality(waiting);
+  waiting := blocked;
+END LOOP;",
+        key = key(s),
+        new_key = key_is(s, |name, at, base| format!(
+            "coalesce({ROW}->'new'->>{}, {ROW}->'key'->>{at})::{}",
+            literal(name),
+            base.type_name
+        )),
         changed = changed(),
         moved = moved(s),
         target = target(s),

@@ -133,6 +133,19 @@ async fn anything_but_an_answer_refuses_and_the_session_goes_on() {
 }
 
 #[tokio::test]
+async fn constraints_made_immediate_before_the_first_change_leave_the_vote_at_commit() {
+    let bed = shared("immediate").await;
+    let client = bed.client().await;
+    client
+        .batch_execute(
+            "BEGIN; SET CONSTRAINTS ALL IMMEDIATE; INSERT INTO t VALUES (1); UPDATE t SET a = 'x'; COMMIT",
+        )
+        .await
+        .unwrap();
+    assert_eq!(bed.told(0).len(), 2);
+}
+
+#[tokio::test]
 async fn nothing_changes_after_the_vote() {
     let bed = shared("late").await;
     let client = bed.client().await;

@@ -1,0 +1,237 @@
+//! Three peers and a plain database: scripts run at both.
+
+use std::collections::BTreeMap;
+
+use dejima_testbed::{Layout, World, WorldOptions, connect};
+
+use crate::Result;
+use crate::compare::Databases;
+use crate::difference::Difference;
+use crate::refusal::deliberate;
+use crate::script::{Script, Step, Transaction};
+use crate::session::{Outcome, Session};
+use crate::sharing::{OFFICE, OTHERS, organisations, plain_sql, reset_sql, view_grants};
+use crate::statement::Statement;
+
+/// The database without Dejima. It is in the same cluster: the same settings, the same client.
+const PLAIN: &str = "plain";
+
+/// The world and the plain database, with a client at both.
+pub(crate) struct Bed {
+    world: World,
+    databases: Databases,
+    peer: Session,
+    plain: Session,
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) statements: usize,
+    pub(crate) transactions: usize,
+    /// Transactions that had to be tried again (40001, 57014).
+    pub(crate) retried: usize,
+    /// Deliberate refusals, by what they are about.
+    pub(crate) refused: BTreeMap<&'static str, usize>,
+    /// Statements of each kind that were run, and how many of them failed.
+    pub(crate) kinds: BTreeMap<&'static str, (usize, usize)>,
+}
+
+/// How a statement, or steps, ended, at both alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Failed,
+    /// The peers ask to try the transaction again.
+    Stale,
+}
+
+/// A step that stops a script.
+enum Stop {
+    Differs(Difference),
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+impl Bed {
+    /// Starts everything.
+    pub(crate) async fn make() -> Result<Self> {
+        let options = WorldOptions {
+            layout: Layout::OneCluster,
+            ..WorldOptions::default()
+        };
+        let world = World::start(organisations(), options).await?;
+        let cluster = world.cluster(OFFICE);
+        tokio::task::block_in_place(|| cluster.create_database(PLAIN))?;
+        let plain = connect(&cluster.url("postgres", PLAIN)).await?;
+        plain.batch_execute(&plain_sql()).await?;
+        let mut peers = Vec::new();
+        for peer in [OFFICE].into_iter().chain(OTHERS) {
+            peers.push((peer, world.superuser(peer).await?));
+        }
+        peers[0].1.batch_execute(&view_grants()).await?;
+        Ok(Self {
+            peer: Session::open(&cluster.url(OFFICE, OFFICE)).await?,
+            plain: Session::open(&cluster.url(OFFICE, PLAIN)).await?,
+            databases: Databases { plain, peers },
+            world,
+        })
+    }
+
+    /// Runs a script on empty tables, and compares; the first difference.
+    pub(crate) async fn run(
+        &mut self,
+        script: &Script,
+        tally: &mut Tally,
+    ) -> Result<Option<Difference>> {
+        self.reset().await?;
+        for transaction in &script.transactions {
+            match self.transaction(transaction, tally).await {
+                Ok(()) => {}
+                Err(Stop::Differs(difference)) => return Ok(Some(difference)),
+                Err(Stop::Broken(error)) => return Err(error),
+            }
+        }
+        self.databases.compare(&self.world).await
+    }
+
+    /// Empties all tables. New sessions: what an earlier script left there is no part of this one.
+    async fn reset(&mut self) -> Result<()> {
+        let cluster = self.world.cluster(OFFICE);
+        self.peer.renew(&cluster.url(OFFICE, OFFICE)).await?;
+        self.plain.renew(&cluster.url(OFFICE, PLAIN)).await?;
+        self.world.await_quiet().await?;
+        self.databases
+            .plain
+            .batch_execute(&reset_sql(OFFICE))
+            .await?;
+        for (peer, database) in &self.databases.peers {
+            database.batch_execute(&reset_sql(peer)).await?;
+        }
+        Ok(())
+    }
+
+    /// A client tries again when he is told to, and so does this one: a change may still be on its way to a peer.
+    async fn transaction(
+        &mut self,
+        transaction: &Transaction,
+        tally: &mut Tally,
+    ) -> Result<(), Stop> {
+        tally.transactions += 1;
+        if self.attempt(transaction, tally).await? == End::Stale {
+            tally.retried += 1;
+            self.world.await_quiet().await?;
+            if self.attempt(transaction, tally).await? == End::Stale {
+                return Err(Stop::Differs(Difference::Stale));
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&mut self, transaction: &Transaction, tally: &mut Tally) -> Result<End, Stop> {
+        transaction
+            .begin()
+            .iter()
+            .for_each(|command| self.queue(command));
+        let end = self.steps(&transaction.steps, 1, tally).await?;
+        if end != End::Done || !transaction.commits {
+            // At once: what has voted waits for it.
+            let ends = tokio::join!(
+                self.peer.execute("ROLLBACK"),
+                self.plain.execute("ROLLBACK")
+            );
+            let (peer, plain) = (ends.0?, ends.1?);
+            differ("ROLLBACK", &peer, &plain)?;
+            return Ok(end);
+        }
+        self.commit(tally).await
+    }
+
+    /// The peer first: the plain database follows it where it is free to refuse.
+    async fn commit(&mut self, tally: &mut Tally) -> Result<End, Stop> {
+        let peer = self.peer.execute("COMMIT").await?;
+        let is_stale = peer.is_stale();
+        if is_stale || count_deliberate(&peer, tally) {
+            self.plain.queue("ROLLBACK");
+            let end = if is_stale { End::Stale } else { End::Done };
+            return Ok(end);
+        }
+        let plain = self.plain.execute("COMMIT").await?;
+        differ("COMMIT", &peer, &plain)?;
+        Ok(End::Done)
+    }
+
+    async fn steps(
+        &mut self,
+        steps: &[Step],
+        depth: usize,
+        tally: &mut Tally,
+    ) -> Result<End, Stop> {
+        for step in steps {
+            let end = match step {
+                Step::Run(statement) => self.statement(statement, tally).await?,
+                Step::Savepoint { steps, released } => {
+                    self.queue(&format!("SAVEPOINT s{depth}"));
+                    let end = Box::pin(self.steps(steps, depth + 1, tally)).await?;
+                    if end == End::Stale {
+                        return Ok(end);
+                    }
+                    if end == End::Failed || !released {
+                        self.queue(&format!("ROLLBACK TO s{depth}"));
+                    }
+                    self.queue(&format!("RELEASE s{depth}"));
+                    End::Done
+                }
+            };
+            if end != End::Done {
+                return Ok(end);
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// A refusal fails at the peer alone; what is rolled back for it is rolled back at both.
+    async fn statement(&mut self, statement: &Statement, tally: &mut Tally) -> Result<End, Stop> {
+        let (peer, plain) = tokio::join!(self.peer.run(statement), self.plain.run(statement));
+        let (peer, plain) = (peer?, plain?);
+        let failed = matches!(peer, Outcome::Failed(_));
+        tally.statements += 1;
+        let (run, lost) = tally.kinds.entry(statement.kind()).or_default();
+        *run += 1;
+        *lost += usize::from(failed);
+        if peer.is_stale() {
+            return Ok(End::Stale);
+        }
+        if count_deliberate(&peer, tally) {
+            return Ok(End::Failed);
+        }
+        differ(&statement.to_string(), &peer, &plain)?;
+        Ok(if failed { End::Failed } else { End::Done })
+    }
+
+    fn queue(&mut self, sql: &str) {
+        self.peer.queue(sql);
+        self.plain.queue(sql);
+    }
+}
+
+fn count_deliberate(outcome: &Outcome, tally: &mut Tally) -> bool {
+    let about = match outcome {
+        Outcome::Failed(error) => deliberate(error),
+        Outcome::Done { .. } => None,
+    };
+    if let Some(about) = about {
+        *tally.refused.entry(about).or_default() += 1;
+    }
+    about.is_some()
+}
+
+fn differ(sql: &str, peer: &Outcome, plain: &Outcome) -> Result<(), Stop> {
+    Difference::of_outcomes(sql, peer, plain)
+        .map_or(Ok(()), |difference| Err(Stop::Differs(difference)))
+}
