@@ -43,3 +43,7 @@ detection-scale *ARGS="docs 100 300 1000 3000":
 # Memory of the peers and size of schema `dejima` over TRANSACTIONS; a million takes about an hour.
 endurance TRANSACTIONS="1000000":
     cargo bench --locked --package dejima-peer --bench endurance -- {{TRANSACTIONS}}
+
+# Every type and its boundary values between two real peers: writes docs/types.md.
+types:
+    DEJIMA_TYPES=write cargo test --quiet --locked --package dejima-peer --test system values::

@@ -16,3 +16,4 @@ mod resolve;
 mod start;
 mod statements;
 mod transactions;
+mod values;
