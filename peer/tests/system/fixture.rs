@@ -148,10 +148,15 @@ pub(crate) async fn persons(world: &World, peer: &str, last_name: &str) -> Vec<S
 
 /// Waits for rest, then demands that all copies agree and nothing is prepared anywhere.
 pub(crate) async fn at_rest(world: &World) {
+    at_rest_of(world, &TABLES.map(|(peer, _)| peer)).await;
+}
+
+/// The same for organisations of the caller's.
+pub(crate) async fn at_rest_of(world: &World, peers: &[&str]) {
     world.await_quiet().await.expect("peers answer");
     let agreement = world.compare().await.expect("copies can be compared");
     assert!(agreement.holds(), "{agreement:?}");
-    for (peer, _) in TABLES {
+    for peer in peers {
         let superuser = world.superuser(peer).await.expect("a connection");
         let prepared = text(&superuser, "SELECT count(*)::text FROM pg_prepared_xacts").await;
         assert_eq!(

@@ -313,6 +313,29 @@ async fn a_database_that_is_not_ready_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_encoding_is_refused() {
+    let scratch = Scratch::new().unwrap();
+    let cluster = Cluster::start(&scratch, ClusterOptions::named("latin")).unwrap();
+    let options = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
+    cluster.create_database_with("latin", options).unwrap();
+    let installation = Installation {
+        peer: PeerName::new("bank").unwrap(),
+        helper: "/bin/true".into(),
+        callback: "unix:/none".into(),
+    };
+    let error = install(&cluster.url("postgres", "latin"), &installation).await;
+    let error = error.unwrap_err().to_string();
+    let expected =
+        "database \"latin\" of peer \"bank\" has the encoding LATIN1, and Dejima needs UTF8";
+    assert!(
+        error.contains(expected) && error.contains("ENCODING 'UTF8' TEMPLATE template0"),
+        "{error}"
+    );
+    let left = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'dejima%'";
+    assert_eq!(cluster.run_sql("latin", left).unwrap(), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_cannot_prepare_is_refused() {
     let scratch = Scratch::new().unwrap();
     let options = ClusterOptions {

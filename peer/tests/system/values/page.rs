@@ -26,8 +26,9 @@ const NOTES: &str = "
 
 - What travels is the text form of a value. In two cases PostgreSQL's own text says less than the bits, here as in a dump: the sign of a NaN that arithmetic made,
   which no operator sees, and in a `tsquery` how equal operators are grouped, which finds the same documents.
-- Both members declare the same type. Its length or precision is each member's own: a value that is too long for a member's column is refused there with 22001, in
-  `numeric(p,s)`, `timestamp(p)` and such it is rounded, and what the member stores then travels back to all.
+- Both members declare the same type. Its length or precision is each member's own: a value that is too long for a member's column is refused there with 22001. A
+  `timestamp(p)` rounds, so does `numeric(p,s)`, and what the member stores travels back to all; two different scales of `numeric` write every number
+  differently, and are refused with 44000 at the first one: declare the same scale everywhere, or none.
 - `character(n)` is padded by each member to its own length; `bpchar` without a length keeps its spaces.
 - `oid` arrives as a number, `lo` and other references into a database too: what they refer to does not.
 - Enums, domains and composites must have the same name (with its schema), and each value must be one at every member, or it is refused there.
