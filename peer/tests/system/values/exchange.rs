@@ -60,7 +60,7 @@ pub(super) struct Exchange {
     pub(super) world: MutexGuard<'static, World>,
     /// For each type, what was found to differ.
     found: BTreeMap<&'static str, Vec<String>>,
-    /// For each type its send function, and the cast to what that takes.
+    /// For each type its send function, and the cast to what that takes; without a length, which would cut.
     senders: BTreeMap<&'static str, Option<(String, String)>>,
 }
 
@@ -253,7 +253,7 @@ impl Exchange {
     async fn learn_senders(&mut self) {
         let superuser = self.superuser(ENDS[0].name).await;
         for group in GROUPS {
-            let sql = "SELECT s.oid::regproc::text, CASE WHEN i.typtype = 'p' THEN '' ELSE '::' || i.oid::regtype END
+            let sql = "SELECT s.oid::regproc::text, CASE WHEN i.typtype = 'p' THEN '' ELSE format('::%I', i.typname) END
                 FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
                 LEFT JOIN pg_proc AS s ON s.oid = t.typsend LEFT JOIN pg_type AS i ON i.oid = s.proargtypes[0]
                 WHERE a.attrelid = to_regclass($1) AND a.attnum > 1 ORDER BY a.attnum";

@@ -1,6 +1,7 @@
 //! Invariant 7: every value arrives as it left, whatever the settings of either end.
 
 mod exchange;
+mod keys;
 mod kinds;
 mod page;
 
