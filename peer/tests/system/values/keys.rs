@@ -7,7 +7,7 @@ use crate::fixture::{at_rest_of, run, text};
 
 const ENDS: [&str; 2] = ["north", "south"];
 
-/// Types of key columns with three values each; the last two are the same to the type, or look alike.
+/// Types of key columns with three values each; some are equal to their type although they are not the same.
 const KEYS: [(&str, [&str; 3]); 26] = [
     ("boolean", ["true", "false", "'f'"]),
     ("bigint", ["1", "-9223372036854775808", "0"]),
@@ -62,7 +62,7 @@ const KEYS: [(&str, [&str; 3]); 26] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn invariant_8_keys_of_every_type_find_their_row_and_change() {
+async fn invariant_7_keys_of_every_type_find_their_row_and_change() {
     let options = WorldOptions {
         layout: Layout::OneCluster,
         ..WorldOptions::default()
@@ -71,9 +71,7 @@ async fn invariant_8_keys_of_every_type_find_their_row_and_change() {
     let world = world.expect("the world starts");
     let north = world.client(ENDS[0]).await.expect("a connection");
     let south = world.client(ENDS[1]).await.expect("a connection");
-    for at in 0..KEYS.len() {
-        let (_, [a, b, c]) = KEYS[at];
-        // A trigger at the other end would fail if an update came as anything else.
+    for (at, (_, [a, b, c])) in KEYS.iter().enumerate() {
         run(
             &north,
             &format!("INSERT INTO key_{at} VALUES ({a}, 'a'), ({b}, 'b')"),

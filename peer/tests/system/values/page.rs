@@ -34,19 +34,24 @@ const NOTES: &str = "
 - Enums, domains and composites must have the same name (with its schema), and each value must be one at every member, or it is refused there.
 ";
 
-/// Writes the page if DEJIMA_TYPES says `write`; otherwise it must say already what it would say.
-pub(super) fn write_or_compare(exchange: &Exchange) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/types.md");
-    let page = page(exchange);
+/// Writes the page if DEJIMA_TYPES says `write`.
+pub(super) fn write_if_asked(exchange: &Exchange) {
     if std::env::var_os("DEJIMA_TYPES").is_some_and(|word| word == "write") {
-        std::fs::write(&path, page).expect("the folder can be written");
-        return;
+        std::fs::write(path(), page(exchange)).expect("the folder can be written");
     }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+}
+
+/// The page must say already what it would say.
+pub(super) fn compare(exchange: &Exchange) {
+    let committed = std::fs::read_to_string(path()).unwrap_or_default();
     assert!(
-        committed == page,
+        committed == page(exchange),
         "docs/types.md is not what this test finds; run `just types` and commit it"
     );
+}
+
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/types.md")
 }
 
 fn page(exchange: &Exchange) -> String {
@@ -101,10 +106,9 @@ fn samples(kind: &Kind) -> String {
 }
 
 fn verdict(exchange: &Exchange, kind: &Kind) -> String {
-    let how = exchange.sender(kind).map_or_else(
-        || "its text: it has no send function".to_owned(),
-        |sender| code(sender),
-    );
+    let how = exchange
+        .sender(kind)
+        .map_or_else(|| "its text: it has no send function".to_owned(), code);
     let is = if exchange.is_identical(kind) {
         "yes"
     } else {
