@@ -112,6 +112,10 @@ impl Contact {
     /// Takes in what the peer there says about the two logs. Whatever it told is known there.
     pub(super) fn listen(&mut self, life: u64, knowledge: &Knowledge, said: &Said) {
         let covered = said.covers;
+        if self.heard.upto > 0 && start_of(covered.life) != start_of(self.heard.life) {
+            // It may have been killed before it had saved what it said and heard.
+            self.from_there = Ranges::default();
+        }
         if covered.life != self.heard.life {
             self.heard = Heard {
                 life: covered.life,
@@ -338,6 +342,11 @@ fn with_shape(fact: &Arc<Fact>, shape: Arc<Shape>) -> Arc<Fact> {
         shape,
         ..(**fact).clone()
     })
+}
+
+/// The start of a peer that a life of its log belongs to.
+fn start_of(life: u64) -> u64 {
+    life >> 16
 }
 
 /// FNV-1a: the machine rolls no dice, so the spread comes from who calls whom how often.

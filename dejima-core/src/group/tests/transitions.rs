@@ -107,6 +107,35 @@ fn members_are_told_when_they_change_and_only_then() {
 }
 
 #[test]
+fn a_peer_that_was_killed_before_it_had_saved_is_told_again_what_it_had_said() {
+    let mut machine = start("gov", vec![share("A", &["http://bank"])]);
+    handled(&mut machine, 0, Input::Tick);
+    let says = |life: u64, facts: Vec<Fact>| {
+        let mut said = said(facts);
+        said.covers.life = life << 16;
+        said.covers.upto = 2;
+        said
+    };
+    let answered = Input::Answered {
+        address: "http://bank".into(),
+        from: peer("bank"),
+        said: says(1, vec![fact("bank", 1, "A"), fact("ins", 1, "A")]),
+    };
+    handled(&mut machine, 1, answered);
+    let asked = Input::Asked {
+        call: 1,
+        from: peer("bank"),
+        said: says(2, vec![fact("bank", 2, "A")]),
+    };
+    let outputs = handled(&mut machine, 2, asked);
+    let told = outputs.iter().find_map(|output| match output {
+        Output::Answer { said, .. } => Some(names_of(&said.facts)),
+        _ => None,
+    });
+    assert_eq!(told, Some(vec![("gov", "A"), ("ins", "A")]));
+}
+
+#[test]
 fn need_to_know_a_caller_learns_only_what_it_shares() {
     let mut machine = start("gov", vec![share("A", &[]), share("B", &[])]);
     answer_to(&mut machine, 0, "ins", vec![fact("ins", 1, "B")]);
