@@ -32,6 +32,8 @@ pub mod sqlstate {
     pub const QUERY_CANCELED: &str = "57014";
     /// cannot_connect_now: a peer is not ready yet, or is stopping.
     pub const CANNOT_CONNECT_NOW: &str = "57P03";
+    /// object_not_in_prerequisite_state: the vote was taken too early.
+    pub const OBJECT_NOT_IN_PREREQUISITE_STATE: &str = "55000";
     /// with_check_option_violation: a put did not make the row appear in the Dejima table.
     pub const WITH_CHECK_OPTION_VIOLATION: &str = "44000";
     /// protocol_violation: a message that its sender may not send.
@@ -108,6 +110,18 @@ impl Refusal {
             message: "a peer lost its part of the transaction".into(),
             detail: "It was restarted while the transaction was propagating.".into(),
             hint: "Try the transaction again.".into(),
+        }
+    }
+
+    /// The hook asks for a vote that was taken already: the savepoint in which it was taken has been rolled back.
+    pub fn voted_before(peer: &PeerName) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE.into(),
+            message: "the peers have voted on this transaction before".into(),
+            detail: "The vote was taken by SET CONSTRAINTS ALL IMMEDIATE, in a savepoint that was rolled back."
+                .into(),
+            hint: "Use SET CONSTRAINTS ALL IMMEDIATE outside of savepoints.".into(),
         }
     }
 

@@ -346,6 +346,11 @@ impl Origin {
         matches!(self.stage, Stage::Deciding { ask_at, .. } if ask_at <= now)
     }
 
+    /// Whether all have promised, and nothing is decided.
+    pub(super) fn has_voted(&self) -> bool {
+        matches!(self.stage, Stage::Deciding { .. })
+    }
+
     /// The decision, if it is known.
     pub(super) fn decision(&self) -> Option<Decision> {
         match &self.stage {

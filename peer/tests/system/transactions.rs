@@ -1,6 +1,6 @@
 //! Transactions of several statements: all of what was committed, nothing of what was not, at one moment.
 
-use crate::fixture::{TABLES, persons, run, shared_world};
+use crate::fixture::{TABLES, persons, refused, run, shared_world};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_savepoint_took_back_arrives_nowhere() {
@@ -133,4 +133,56 @@ async fn what_nets_to_nothing_is_sent_to_nobody() {
             .get::<_, String>(0),
         before
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_may_prepare_his_transaction_himself() {
+    let world = shared_world().await;
+    let bank = world.client("bank").await.expect("a connection");
+    for (name, end) in [("mine 1", "COMMIT"), ("mine 2", "ROLLBACK")] {
+        let insert = format!(
+            "BEGIN; INSERT INTO bank_users VALUES ('{end}', 'Prepared', '1', 'x', 1); PREPARE TRANSACTION '{name}'"
+        );
+        run(&bank, &insert).await;
+        assert_eq!(
+            persons(world, "bank", "Prepared").await.len(),
+            usize::from(end == "ROLLBACK"),
+            "nothing is decided before {end} PREPARED"
+        );
+        // Any session may end it.
+        let other = world.client("bank").await.expect("a connection");
+        run(&other, &format!("{end} PREPARED '{name}'")).await;
+        world.await_quiet().await.expect("peers answer");
+    }
+    for (peer, expected) in [
+        ("bank", "(COMMIT,Prepared,1,x,1)"),
+        ("government", "(COMMIT,Prepared,1,x,)"),
+        ("insurance", "(COMMIT,Prepared,x,,1)"),
+    ] {
+        assert_eq!(persons(world, peer, "Prepared").await, [expected]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vote_that_a_savepoint_took_back_refuses_the_transaction() {
+    let world = shared_world().await;
+    let bank = world.client("bank").await.expect("a connection");
+    run(
+        &bank,
+        "BEGIN; INSERT INTO bank_users VALUES ('A', 'Voted', '1', 'x', 1);
+         SAVEPOINT s; SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK TO s",
+    )
+    .await;
+    let error = refused(&bank, "COMMIT").await;
+    assert_eq!(error.code().code(), "55000", "{error:?}");
+    assert!(
+        error
+            .detail()
+            .is_some_and(|said| said.contains("savepoint")),
+        "{error:?}"
+    );
+    world.await_quiet().await.expect("peers answer");
+    for (peer, _) in TABLES {
+        assert_eq!(persons(world, peer, "Voted").await, Vec::<String>::new());
+    }
 }

@@ -181,12 +181,16 @@ impl Machine {
     }
 
     fn callback(&mut self, now: Millis, gid: Gid, round: u32, captured: &[Captured]) {
-        let known = self.transactions.contains_key(&gid);
+        let known = self.transactions.get(&gid);
+        let has_voted = matches!(known, Some(Transaction::Origin(origin)) if origin.has_voted());
+        let known = known.is_some();
         let refusal = if gid.origin() != self.context.me {
             Some(Refusal::forbidden(
                 &self.context.me,
                 "The gid names another peer as its origin.",
             ))
+        } else if round == 0 && has_voted {
+            Some(Refusal::voted_before(&self.context.me))
         } else if round == 0 && known || round > 0 && !known {
             Some(Refusal::late(
                 &self.context.me,

@@ -268,6 +268,17 @@ fn changes_that_come_back_are_put_in_another_round() {
 }
 
 #[test]
+fn a_vote_that_a_savepoint_took_back_is_not_taken_again() {
+    let mut bank = deciding();
+    let again = after(&mut bank, 2, call("bank"));
+    assert_eq!(
+        refused(&again[0]).sqlstate,
+        sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE
+    );
+    assert_eq!(bank.summaries()[0].state, "deciding", "the row decides");
+}
+
+#[test]
 fn members_that_are_not_known_yet_refuse_the_client() {
     let mut bank = machine("bank", "gov", "insurer");
     let mut tables = BTreeMap::from([(
