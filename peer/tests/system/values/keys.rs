@@ -71,31 +71,34 @@ async fn invariant_7_keys_of_every_type_find_their_row_and_change() {
     let world = world.expect("the world starts");
     let north = world.client(ENDS[0]).await.expect("a connection");
     let south = world.client(ENDS[1]).await.expect("a connection");
-    for (at, (_, [a, b, c])) in KEYS.iter().enumerate() {
-        run(
-            &north,
-            &format!("INSERT INTO key_{at} VALUES ({a}, 'a'), ({b}, 'b')"),
-        )
-        .await;
-        run(
-            &north,
-            &format!("UPDATE key_{at} SET value = 'B' WHERE value = 'b'"),
-        )
-        .await;
-        run(
-            &north,
-            &format!("UPDATE key_{at} SET key = {c}, value = 'c' WHERE value = 'B'"),
-        )
-        .await;
-        run(&south, &format!("UPDATE key_{at} SET value = value || '!'")).await;
-        run(
-            &south,
-            &format!("UPDATE key_{at} SET key = {b} WHERE value = 'c!'"),
-        )
-        .await;
-        run(&south, &format!("DELETE FROM key_{at} WHERE value = 'a!'")).await;
+    type Step = fn(usize, [&str; 3]) -> String;
+    let steps: [(_, Step); 6] = [
+        (&north, |at, [a, b, _]| {
+            format!("INSERT INTO key_{at} VALUES ({a}, 'a'), ({b}, 'b')")
+        }),
+        (&north, |at, _| {
+            format!("UPDATE key_{at} SET value = 'B' WHERE value = 'b'")
+        }),
+        (&north, |at, [_, _, c]| {
+            format!("UPDATE key_{at} SET key = {c}, value = 'c' WHERE value = 'B'")
+        }),
+        (&south, |at, _| {
+            format!("UPDATE key_{at} SET value = value || '!'")
+        }),
+        (&south, |at, [_, b, _]| {
+            format!("UPDATE key_{at} SET key = {b} WHERE value = 'c!'")
+        }),
+        (&south, |at, _| {
+            format!("DELETE FROM key_{at} WHERE value = 'a!'")
+        }),
+    ];
+    for (client, step) in steps {
+        for (at, (_, values)) in KEYS.iter().enumerate() {
+            run(client, &step(at, *values)).await;
+        }
+        // What is on its way to the other end would be stale there.
+        world.await_quiet().await.expect("peers answer");
     }
-    world.await_quiet().await.expect("peers answer");
     for (at, (type_name, [_, b, _])) in KEYS.iter().enumerate() {
         let control = format!(
             "CREATE TEMP TABLE control_{at} (key {type_name}); INSERT INTO control_{at} VALUES ({b})"
