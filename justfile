@@ -28,6 +28,10 @@ crash-matrix *ARGS="--all":
 bench:
     cargo bench --locked --package dejima-peer --bench update
 
+# What sharing costs a database: CPU of the client's session at the origin, heap-only updates and WAL at a participant.
+capture-bench:
+    cargo bench --locked --package dejima-peer --bench capture
+
 # Load, deaths, hangs and partitions at random for MINUTES.
 soak MINUTES="40":
     cargo test --locked --package dejima-peer --test soak -- {{MINUTES}}
