@@ -98,6 +98,8 @@ async fn peers_and_clusters_can_be_ended_and_started() {
         .wait_until_ready()
         .await
         .unwrap();
+    // The others take it for away until they have heard of it.
+    world.await_quiet().await.unwrap();
     bank.batch_execute(INSERT).await.unwrap();
 
     assert!(
@@ -113,6 +115,7 @@ async fn peers_and_clusters_can_be_ended_and_started() {
         .wait_until_ready()
         .await
         .unwrap();
+    world.await_quiet().await.unwrap();
     bank.batch_execute("UPDATE bank_users SET phone = '1'")
         .await
         .unwrap();

@@ -12,7 +12,7 @@ use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
 
 /// How long nothing new is sent to a peer that is away, unless it is heard of.
-const AWAY_MS: Millis = 1_000;
+const AWAY_MS: Millis = 250;
 /// How long a row that may go waits for others to go with it.
 const FORGET_MS: Millis = 25;
 /// How long after a failure the database is asked again.
