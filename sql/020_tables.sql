@@ -32,25 +32,35 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 4, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 5, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 
 -- What a running transaction changed in the Dejima tables; taken out by the hook or by the peer before the
 -- transaction ends. Unlogged: it is of no use to any other transaction. Not temporary: a transaction that
--- touched a temporary table cannot be prepared.
+-- touched a temporary table cannot be prepared. What an earlier version left here was of no use either.
+DO $dejima$
+BEGIN
+  IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('dejima.delta') AND attname = 'ordinal') THEN
+    DROP TABLE dejima.delta;
+  END IF;
+END
+$dejima$;
 CREATE UNLOGGED TABLE IF NOT EXISTS dejima.delta (
   xid xid8 NOT NULL,
   statement bigint NOT NULL,
   -- How many triggers deep the statement ran (040_capture.sql orders by it).
   depth integer NOT NULL,
   dejima_table text NOT NULL,
+  -- Rows of one statement come in sections, counted from 0. A section begins where the one before ends, in all Dejima
+  -- tables of a base table at the same row; one in which a Dejima table has no change is left out.
+  section bigint NOT NULL,
+  -- Arrays of rows, each an array of values; a row of nulls is none. NULL for what is new, or gone, as a whole.
   old text[],
-  new text[],
-  -- In which order the rows of one UPDATE changed: a cascade may change a row again, in the same transition tables.
-  ordinal bigint NOT NULL DEFAULT 0
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
-ALTER TABLE dejima.delta ADD COLUMN IF NOT EXISTS ordinal bigint NOT NULL DEFAULT 0;
+  new text[]
+) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+-- A section is written once and read once: in the page as long as it fits, and never compressed.
+ALTER TABLE dejima.delta ALTER old SET STORAGE EXTERNAL, ALTER new SET STORAGE EXTERNAL;
 CREATE INDEX IF NOT EXISTS delta_xid_statement ON dejima.delta (xid, statement);
 
 -- Orders the statements of one transaction. One session runs it, so numbers cached by the session rise too. The

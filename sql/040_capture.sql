@@ -2,6 +2,13 @@
 
 SET LOCAL ROLE dejima;
 
+-- The rows of a section.
+CREATE OR REPLACE FUNCTION dejima.rows(section text[]) RETURNS SETOF text[]
+LANGUAGE sql IMMUTABLE AS $dejima$
+  SELECT section[i:i] FROM generate_subscripts(section, 1) AS i WHERE num_nonnulls(VARIADIC section[i:i]) > 0
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.rows(text[]) FROM PUBLIC;
+
 -- Numbers the statement just logged below those that its own triggers ran on the rows it had made. PostgreSQL
 -- ends these first, so their captures have lower numbers, although an AFTER trigger changes what the statement left.
 -- (What a BEFORE trigger changed is not made by the statement: its order is right as it is.)
@@ -20,10 +27,14 @@ BEGIN
   ORDER BY d.statement DESC LIMIT 1;
   before := coalesce(before, 0);
   SELECT min(later.statement) INTO first
-  FROM dejima.delta AS earlier JOIN dejima.delta AS later
-    ON later.dejima_table = earlier.dejima_table AND later.old = earlier.new
-  WHERE earlier.xid = pg_current_xact_id() AND earlier.statement = mine
-    AND later.xid = pg_current_xact_id() AND later.statement > before AND later.statement < mine;
+  FROM (
+    SELECT d.dejima_table, r.image FROM dejima.delta AS d, dejima.rows(d.new) AS r(image)
+    WHERE d.xid = pg_current_xact_id() AND d.statement = mine
+  ) AS made
+  JOIN (
+    SELECT d.statement, d.dejima_table, r.image FROM dejima.delta AS d, dejima.rows(d.old) AS r(image)
+    WHERE d.xid = pg_current_xact_id() AND d.statement > before AND d.statement < mine
+  ) AS later ON later.dejima_table = made.dejima_table AND later.image = made.image;
   -- They are accounted for now.
   UPDATE dejima.delta AS d SET depth = statement_depth
   WHERE d.xid = pg_current_xact_id() AND d.statement > before AND d.depth > statement_depth;
@@ -37,7 +48,10 @@ REVOKE ALL ON FUNCTION dejima.order_statement() FROM PUBLIC;
 -- Called by a capture function that has logged something. A client's transaction gets its decision row here;
 -- the peer's own transactions have their decision elsewhere.
 CREATE OR REPLACE FUNCTION dejima.open_transaction() RETURNS void
-LANGUAGE plpgsql AS $dejima$
+LANGUAGE plpgsql
+-- By index, also when the plan was made while there were few decision rows.
+SET enable_seqscan = off
+AS $dejima$
 DECLARE
   has_voted boolean;
   new_gid text;
@@ -60,7 +74,7 @@ BEGIN
     -- After SET CONSTRAINTS ALL IMMEDIATE the hook would run at once, in the middle of the client's first statement.
     SET CONSTRAINTS dejima.hook DEFERRED;
     INSERT INTO dejima.transaction (gid, xid, started)
-    SELECT p.name || ':' || gen_random_uuid(), pg_current_xact_id(), clock_timestamp() FROM dejima.peer AS p
+    SELECT p.name || ':' || gen_random_uuid(), pg_current_xact_id(), clock_timestamp() FROM dejima.peer AS p WHERE p.one_row
     RETURNING gid INTO STRICT new_gid;
     -- Held until the outcome is visible (design: "the advisory lock is free and the row is absent, in that order").
     -- Nobody knows the gid yet, nor sees the row.

@@ -41,8 +41,8 @@ END
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.read_answer(text) FROM PUBLIC;
 
--- Hands a chunk over ahead of the question, in slices of at most 72 KiB (96 KiB in base64; one argument may
--- have 128 KiB). Slices cut anywhere in the bytes. Returns the number of parts that the peer then has.
+-- Hands a chunk over ahead of the question, in slices of at most 72 KiB (97 KiB in base64 with its line breaks; one
+-- argument may have 128 KiB). Slices cut anywhere in the bytes. Returns the number of parts that the peer then has.
 CREATE OR REPLACE FUNCTION dejima.upload(gid text, parts integer, chunk text) RETURNS integer
 LANGUAGE plpgsql AS $dejima$
 DECLARE
@@ -59,8 +59,8 @@ BEGIN
       FOR (length * (batch + 1) / calls - length * batch / calls)::integer);
     size := octet_length(block);
     line := dejima.upload_slices(gid, parts, ARRAY(
-      SELECT replace(encode(substring(block FROM (size * i / 16 + 1)::integer
-        FOR (size * (i + 1) / 16 - size * i / 16)::integer), 'base64'), E'\n', '')
+      SELECT encode(substring(block FROM (size * i / 16 + 1)::integer
+        FOR (size * (i + 1) / 16 - size * i / 16)::integer), 'base64')
       FROM generate_series(0, 15) AS i ORDER BY i));
     IF dejima.read_answer(line)->>'answer' IS DISTINCT FROM 'uploaded' THEN
       IF dejima.read_answer(line)->>'answer' = 'refused' THEN
@@ -76,7 +76,7 @@ $dejima$;
 REVOKE ALL ON FUNCTION dejima.upload(text, integer, text) FROM PUBLIC;
 
 -- Takes what the transaction captured and puts the question. NULL if there is nothing to ask. The log comes in
--- chunks of whole lines, about 1 MiB each; a longer line is a chunk of its own. Sorting and adding up spill to disk,
+-- chunks of whole sections, about 1 MiB each; a longer one is a chunk of its own. Sorting and adding up spill to disk,
 -- so memory stays bounded by the chunk.
 CREATE OR REPLACE FUNCTION dejima.ask_peer(gid text, round integer) RETURNS jsonb
 LANGUAGE plpgsql AS $dejima$
@@ -89,12 +89,13 @@ BEGIN
   FOR chunk IN
     WITH taken AS (
       DELETE FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id()
-      RETURNING d.statement, d.ordinal, json_build_array(d.statement, d.dejima_table, d.old, d.new)::text || E'\n' AS line
+      RETURNING d.statement, d.section, d.dejima_table,
+        concat(json_build_array(d.statement, d.section, d.dejima_table), E'\n', d.old, E'\n', d.new, E'\n') AS text
     ), placed AS (
-      SELECT t.line, t.statement, t.ordinal, sum(octet_length(t.line)) OVER (ORDER BY t.statement, t.ordinal ROWS UNBOUNDED PRECEDING) / 1048576 AS place
+      SELECT t.*, sum(octet_length(t.text)) OVER (ORDER BY t.statement, t.section, t.dejima_table ROWS UNBOUNDED PRECEDING) / 1048576 AS place
       FROM taken AS t
     )
-    SELECT string_agg(p.line, '' ORDER BY p.statement, p.ordinal) FROM placed AS p GROUP BY p.place ORDER BY p.place
+    SELECT string_agg(p.text, '' ORDER BY p.statement, p.section, p.dejima_table) FROM placed AS p GROUP BY p.place ORDER BY p.place
   LOOP
     IF capture IS NOT NULL THEN
       parts := dejima.upload(gid, parts, capture);

@@ -115,14 +115,14 @@ impl Captures {
             });
         }
         let Some(upload) = upload else {
-            return Ok(Captured::parse_lines(rest)?);
+            return Ok(Captured::read(rest)?);
         };
         let mut bytes = upload.bytes;
         bytes.extend_from_slice(rest);
         if bytes.len() <= PARSED_INLINE_BYTES_MAX {
-            return Ok(Captured::parse_lines(&bytes)?);
+            return Ok(Captured::read(&bytes)?);
         }
-        let parsed = tokio::task::spawn_blocking(move || Captured::parse_lines(&bytes));
+        let parsed = tokio::task::spawn_blocking(move || Captured::read(&bytes));
         Ok(parsed
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
@@ -158,7 +158,7 @@ impl Captures {
 mod tests {
     use super::*;
 
-    const LINE: &[u8] = b"[1, \"T\", null, [\"a\", null]]\n";
+    const SECTION: &[u8] = b"[1,0,\"T\"]\n\n{{a,NULL}}\n";
 
     fn gid() -> Gid {
         Gid::new("bank:6f3c1b52-4c9f-4c9e-9a53-1f2a3b4c5d6e").expect("a gid")
@@ -171,18 +171,18 @@ mod tests {
     #[tokio::test]
     async fn slices_may_cut_anywhere() {
         let captures = captures();
-        for (part, byte) in (0..).zip(LINE) {
+        for (part, byte) in (0..).zip(SECTION) {
             captures.add(&gid(), part, &[*byte]).expect("in order");
         }
-        let parts = u32::try_from(LINE.len()).expect("short");
+        let parts = u32::try_from(SECTION.len()).expect("short");
         let captured = captures
-            .close(&gid(), parts, b"[2, \"T\", [\"a\", null], null]")
+            .close(&gid(), parts, b"[2,0,\"T\"]\n{{a,NULL}}\n\n")
             .await
             .expect("whole");
         assert_eq!(captured.len(), 2);
         assert_eq!(
             captures
-                .close(&gid(), 0, LINE)
+                .close(&gid(), 0, SECTION)
                 .await
                 .expect("nothing was left")
                 .len(),
@@ -214,7 +214,7 @@ mod tests {
     async fn the_first_part_begins_anew() {
         let captures = captures();
         captures.add(&gid(), 0, b"garbage").expect("the first");
-        captures.add(&gid(), 0, LINE).expect("the first again");
+        captures.add(&gid(), 0, SECTION).expect("the first again");
         assert_eq!(
             captures.close(&gid(), 1, b"").await.expect("whole").len(),
             1
@@ -237,7 +237,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn parts_are_forgotten_in_time() {
         let captures = captures();
-        captures.add(&gid(), 0, LINE).expect("the first");
+        captures.add(&gid(), 0, SECTION).expect("the first");
         tokio::time::advance(Duration::from_secs(61)).await;
         tokio::task::yield_now().await;
         assert!(captures.uploads().is_empty());

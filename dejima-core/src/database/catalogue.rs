@@ -14,7 +14,8 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
   row_security_active(c.oid),
   has_schema_privilege(n.oid, 'USAGE'),
   ARRAY(SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRIGGER']) WITH ORDINALITY AS u(p, at)
-    WHERE NOT has_table_privilege(c.oid, p) ORDER BY at)
+    WHERE NOT has_table_privilege(c.oid, p) ORDER BY at),
+  nullif(c.reltoastrelid, 0)
 FROM parse_ident($1) AS name(part)
 JOIN pg_namespace AS n ON n.nspname = name.part[1]
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = name.part[2]
@@ -124,6 +125,7 @@ pub(super) async fn base_table(
         schema: row.get(1),
         name: row.get(2),
         columns: columns.iter().map(column).collect(),
+        toast: row.get(9),
         unique_keys: keys.iter().map(unique_key).collect(),
     }))
 }

@@ -3,7 +3,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::PoolError;
@@ -26,8 +25,8 @@ const PUT_BYTES_MAX: usize = 4 << 20;
 
 const PUT: &str = "SELECT dejima.put($1::text::jsonb)";
 const TAKE_LOG: &str = "WITH taken AS (DELETE FROM dejima.delta WHERE xid = pg_current_xact_id_if_assigned() \
-                        RETURNING statement, ordinal, dejima_table, old, new) \
-                        SELECT statement, dejima_table, old, new FROM taken ORDER BY statement, ordinal";
+                        RETURNING statement, section, dejima_table, old, new) \
+                        SELECT statement, dejima_table, old::text, new::text FROM taken ORDER BY statement, section, dejima_table";
 const NOTE_CHILDREN: &str = "INSERT INTO dejima.participant (gid, children) VALUES ($1, $2)";
 
 impl Database {
@@ -356,35 +355,32 @@ fn close(call: &mut String, is_open: &mut bool) {
 /// Reads the log, which comes in its order.
 fn captured(peer: &PeerName) -> impl FnOnce(Vec<Row>) -> Result<Vec<Captured>, Refusal> {
     move |rows| {
-        rows.iter().map(captured_row).collect::<Option<Vec<_>>>().ok_or_else(|| {
-            error!(%peer, "the log holds rows of a table that no Dejima table can be named after");
-            Refusal {
-                peer: peer.clone(),
-                sqlstate: sqlstate::FEATURE_NOT_SUPPORTED.into(),
-                message: format!("peer \"{peer}\" cannot read its own log"),
-                detail: format!("The log of peer \"{peer}\" holds a name that is none."),
-                hint: "Its operator should declare the Dejima tables again.".into(),
-            }
-        })
+        let mut captured = vec![];
+        for row in &rows {
+            let table =
+                TableName::new(row.get(1)).map_err(|_| unreadable(peer, "a name that is none"))?;
+            let section = Captured::section(row.get(0), &table, row.get(2), row.get(3));
+            captured.extend(section.map_err(|why| unreadable(peer, &why.to_string()))?);
+        }
+        Ok(captured)
     }
 }
 
-fn captured_row(row: &Row) -> Option<Captured> {
-    let image = |at: usize| {
-        let texts: Option<Vec<Option<&str>>> = row.get(at);
-        texts.map(|texts| texts.into_iter().map(|text| text.map(Arc::from)).collect())
-    };
-    Some(Captured {
-        statement: row.get(0),
-        table: TableName::new(row.get(1)).ok()?,
-        old: image(2),
-        new: image(3),
-    })
+fn unreadable(peer: &PeerName, what: &str) -> Refusal {
+    error!(%peer, "the log cannot be read: it holds {what}");
+    Refusal {
+        peer: peer.clone(),
+        sqlstate: sqlstate::FEATURE_NOT_SUPPORTED.into(),
+        message: format!("peer \"{peer}\" cannot read its own log"),
+        detail: format!("The log of peer \"{peer}\" holds {what}."),
+        hint: "Its operator should declare the Dejima tables again.".into(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use super::*;
     use crate::delta::PutRow;

@@ -4,6 +4,7 @@
 //! database saw them. [`Delta::join`] *unites* what different paths say of the same transaction (invariant 3):
 //! unset joins with any value, set joins with the same value, two values set for one attribute conflict.
 
+mod capture;
 mod join;
 mod net;
 mod put;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::TableName;
 
+pub use capture::InvalidCapture;
 pub use join::Conflict;
 pub use net::{InvalidRow, Net};
 pub use put::{KeyCycle, Put, PutRow};
@@ -148,38 +150,4 @@ pub struct Captured {
     pub old: Option<Row>,
     /// The row after the statement.
     pub new: Option<Row>,
-}
-
-/// Why a capture cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of the capture is not [statement, table, old, new]: {why}")]
-pub struct InvalidCapture {
-    /// Counted from 1.
-    pub line: usize,
-    /// What the parser said.
-    pub why: String,
-}
-
-impl Captured {
-    /// Reads a capture as the hook writes it (sql/README.md): one JSON array `[statement, table, old, new]` a line.
-    pub fn parse_lines(bytes: &[u8]) -> Result<Vec<Self>, InvalidCapture> {
-        bytes
-            .split(|&b| b == b'\n')
-            .enumerate()
-            .filter(|(_, line)| !line.is_empty())
-            .map(|(at, line)| {
-                let (statement, table, old, new) =
-                    serde_json::from_slice(line).map_err(|e| InvalidCapture {
-                        line: at + 1,
-                        why: e.to_string(),
-                    })?;
-                Ok(Self {
-                    statement,
-                    table,
-                    old,
-                    new,
-                })
-            })
-            .collect()
-    }
 }

@@ -13,6 +13,8 @@ pub struct BaseTable {
     pub name: String,
     /// Its columns, in order.
     pub columns: Vec<BaseColumn>,
+    /// PostgreSQL's id of the table that keeps its wide values apart, if it has one.
+    pub toast: Option<u32>,
     /// Its unique indexes that could serve as the key of a Dejima table.
     pub unique_keys: Vec<UniqueKey>,
 }

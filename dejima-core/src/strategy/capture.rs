@@ -1,59 +1,57 @@
 //! Capture: triggers on a base table that log what a statement changed in its Dejima tables.
 //!
-//! They read the transition tables only, so their cost depends on the rows changed and not on the table.
+//! They read the transition tables only, so their cost depends on the rows changed and not on the table. Rows go into
+//! the log by the section: many in one row of `dejima.delta`, which costs a third of one row each.
 //! Names that the generated SQL adds hold a space: no condition can mean them by accident.
 
 use super::{BaseTable, PINNED, Strategy, identifier, literal, text_of};
 
+/// Rows in a section. 64 narrow rows fit into a page.
+const SECTION_ROWS_MAX: u32 = 64;
+/// Wide rows come by fewer, so that a section stays near this size as PostgreSQL stores it; as text it is larger, and an
+/// array may have 1 GiB.
+const SECTION_BYTES: u32 = 1 << 20;
+
 /// Creates the functions and triggers for one base table and all Dejima tables over it.
 pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let inserted = log(
-        &one_sided("dejima_new", base, strategies),
-        "NULL, d.\"dejima row\", 0",
-        "d.\"dejima row\" IS NOT NULL",
+    let inserted = Source::One("dejima_new".into());
+    let deleted = Source::One("dejima_old".into());
+    let updated = Source::Both;
+    let truncated = Source::One(base.sql_name());
+    let check = format!(
+        "PERFORM dejima.check_truncate({});\n",
+        literal(&base.sql_name())
     );
-    let deleted = log(
-        &one_sided("dejima_old", base, strategies),
-        "d.\"dejima row\", NULL, 0",
-        "d.\"dejima row\" IS NOT NULL",
-    );
-    let updated = log(
-        &two_sided(base, strategies),
-        "d.\"dejima old\", d.\"dejima new\", \"dejima ordinal\"",
-        "d.\"dejima old\" IS DISTINCT FROM d.\"dejima new\"",
-    );
-    let truncated = format!(
-        "PERFORM dejima.check_truncate({});\n{}",
-        literal(&base.sql_name()),
-        log(
-            &one_sided(&base.sql_name(), base, strategies),
-            "d.\"dejima row\", NULL, 0",
-            "d.\"dejima row\" IS NOT NULL"
-        ),
-    );
+    let log = |source: &Source, images: &str| log(source, images, base, strategies);
     [
         trigger(
             base,
             "insert",
             "AFTER INSERT",
             "REFERENCING NEW TABLE AS dejima_new",
-            &inserted,
+            &log(&inserted, "NULL, d.\"dejima rows\""),
         ),
         trigger(
             base,
             "update",
             "AFTER UPDATE",
             "REFERENCING OLD TABLE AS dejima_old NEW TABLE AS dejima_new",
-            &updated,
+            &log(&updated, "d.\"dejima old\", d.\"dejima new\""),
         ),
         trigger(
             base,
             "delete",
             "AFTER DELETE",
             "REFERENCING OLD TABLE AS dejima_old",
-            &deleted,
+            &log(&deleted, "d.\"dejima rows\", NULL"),
         ),
-        trigger(base, "truncate", "BEFORE TRUNCATE", "", &truncated),
+        trigger(
+            base,
+            "truncate",
+            "BEFORE TRUNCATE",
+            "",
+            &(check + &log(&truncated, "d.\"dejima rows\", NULL")),
+        ),
     ]
     .join(";\n\n")
 }
@@ -77,14 +75,14 @@ fn trigger(
     statements: &str,
 ) -> String {
     let function = function(base.oid, event);
-    // A plan made for one changed row must do for ten thousand: pairing old and new rows hashes, always, also
-    // when a put function with other settings makes the change.
+    // A plan made for one changed row must do for ten thousand: the sections of old and new rows are paired by a hash,
+    // always, also when a put function with other settings makes the change.
     let planner = match event {
         "update" => "SET enable_nestloop = off SET enable_mergejoin = off SET enable_hashjoin = on",
         _ => "",
     };
     let body = format!(
-        "\n#variable_conflict use_column\nBEGIN\n{statements}\nIF FOUND THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
+        "\n#variable_conflict use_column\nDECLARE\n  \"dejima section rows\" bigint := {SECTION_ROWS_MAX};\nBEGIN\n{statements}\nIF FOUND THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
     );
     format!(
         "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {PINNED} {planner} AS {};\n\
@@ -95,25 +93,75 @@ fn trigger(
     )
 }
 
+/// Where the changed rows are.
+enum Source {
+    /// In one table: all are new, or all are gone.
+    One(String),
+    /// In both transition tables of an UPDATE.
+    Both,
+}
+
 /// Logs what the source says under one number for the whole statement.
-fn log(source: &str, images: &str, changed: &str) -> String {
+fn log(source: &Source, images: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
+    let (rows, from, changed) = match source {
+        Source::One(table) => (
+            format!("{table} AS r"),
+            one_sided(table, base, strategies),
+            // The row of nulls stands for one that the Dejima table does not show.
+            "num_nonnulls(VARIADIC d.\"dejima rows\") > 0",
+        ),
+        Source::Both => (
+            "(SELECT * FROM dejima_old UNION ALL SELECT * FROM dejima_new) AS r".to_owned(),
+            two_sided(base, strategies),
+            "d.\"dejima old\" IS DISTINCT FROM d.\"dejima new\"",
+        ),
+    };
     format!(
-        "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, old, new, ordinal)\n\
-         SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), pg_trigger_depth(), d.\"dejima table\", {images}\n\
-         FROM {source}\nWHERE {changed};"
+        "{}INSERT INTO dejima.delta (xid, statement, depth, dejima_table, section, old, new)\n\
+         SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), pg_trigger_depth(), d.\"dejima table\", \"dejima section\", {images}\n\
+         FROM {from}\nWHERE {changed};",
+        narrow(source, &rows, base, strategies)
     )
 }
 
-/// For each changed row and each Dejima table the row as the Dejima table shows it, or NULL.
+/// Makes the sections of wide rows shorter. A table whose TOAST table is empty has none: its rows fit into a page each.
+fn narrow(source: &Source, rows: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
+    let Some(toast) = base.toast else {
+        return String::new();
+    };
+    let first = match source {
+        Source::One(table) => table,
+        Source::Both => "dejima_new",
+    };
+    let mut columns: Vec<_> = strategies.iter().flat_map(|s| &s.columns).collect();
+    columns.sort_by_key(|column| &column.name);
+    columns.dedup_by_key(|column| &column.name);
+    let width: Vec<_> = columns
+        .iter()
+        .map(|column| {
+            format!(
+                "coalesce(pg_column_size(r.{}), 0)",
+                identifier(&column.name)
+            )
+        })
+        .collect();
+    format!(
+        "IF pg_relation_size({toast}::oid) IS DISTINCT FROM 0 AND EXISTS (SELECT FROM {first} OFFSET 1) THEN\n  \
+           \"dejima section rows\" := greatest(1, least({SECTION_ROWS_MAX}, {SECTION_BYTES} / (SELECT max({}) FROM {rows})));\n\
+         END IF;\n",
+        width.join(" + ")
+    )
+}
+
+/// For each Dejima table the sections of the rows as it shows them.
 fn one_sided(from: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
     let values: Vec<_> = strategies
         .iter()
         .map(|s| format!("({}, r.{})", literal(s.table.as_str()), image_name(s)))
         .collect();
     format!(
-        "(SELECT {}\n  FROM {from} AS {}) AS r,\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima row\")",
-        images(strategies),
-        identifier(&base.name),
+        "{},\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima rows\")",
+        sections(from, "r", base, strategies),
         values.join(", "),
     )
 }
@@ -131,22 +179,31 @@ fn two_sided(base: &BaseTable, strategies: &[&Strategy]) -> String {
             )
         })
         .collect();
-    let side = |from: &str, alias: &str| {
-        format!(
-            "(SELECT row_number() OVER () AS \"dejima ordinal\", {}\n  FROM {from} AS {}) AS {alias}",
-            images(strategies),
-            identifier(&base.name),
-        )
-    };
     format!(
-        "{}\nJOIN {} USING (\"dejima ordinal\"),\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima old\", \"dejima new\")",
-        side("dejima_old", "o"),
-        side("dejima_new", "n"),
+        "{}\nJOIN {} USING (\"dejima section\"),\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima old\", \"dejima new\")",
+        sections("dejima_old", "o", base, strategies),
+        sections("dejima_new", "n", base, strategies),
         values.join(", "),
     )
 }
 
-/// Each value as text under the pinned settings.
+/// The rows of a table in sections, each Dejima table's as an array of rows, in the order in which they stand there: an
+/// aggregate takes them as the subquery gives them, and grouping by a hash keeps the order within a group.
+fn sections(from: &str, alias: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
+    let arrays: Vec<_> = strategies
+        .iter()
+        .map(|s| format!("array_agg({0}) AS {0}", image_name(s)))
+        .collect();
+    format!(
+        "(SELECT (\"dejima ordinal\" - 1) / \"dejima section rows\" AS \"dejima section\", {}\n  \
+         FROM (SELECT row_number() OVER () AS \"dejima ordinal\", {}\n    FROM {from} AS {}) AS r\n  GROUP BY 1) AS {alias}",
+        arrays.join(", "),
+        images(strategies),
+        identifier(&base.name),
+    )
+}
+
+/// Each value as text under the pinned settings; nulls for a row that is not shown.
 fn images(strategies: &[&Strategy]) -> String {
     let image = |s: &&Strategy| {
         let cells: Vec<_> = s
@@ -157,8 +214,9 @@ fn images(strategies: &[&Strategy]) -> String {
         let row = format!("ARRAY[{}]", cells.join(", "));
         match s.condition {
             Some(_) => format!(
-                "CASE WHEN {} THEN {row} END AS {}",
+                "CASE WHEN {} THEN {row} ELSE array_fill(NULL::text, ARRAY[{}]) END AS {}",
                 s.shows(),
+                cells.len(),
                 image_name(s)
             ),
             None => format!("{row} AS {}", image_name(s)),

@@ -194,7 +194,10 @@ async fn upload(
     slices: Vec<OsString>,
 ) -> Result<String, String> {
     for (part, slice) in (first..).zip(slices) {
-        let Ok(capture) = STANDARD.decode(slice.as_bytes()) else {
+        let mut base64 = slice.into_vec();
+        // The line breaks that PostgreSQL's encode() writes.
+        base64.retain(|&byte| byte != b'\n');
+        let Ok(capture) = STANDARD.decode(base64) else {
             return Ok(refused(
                 gid,
                 "a part of the capture is no base64",

@@ -89,7 +89,7 @@ async fn what_sql_breaks_sql_cures(world: &World) {
             "every role may execute dejima.put(jsonb)",
         ),
         (
-            "INSERT INTO dejima.delta VALUES (pg_current_xact_id(), 1, 1, 'T')",
+            "INSERT INTO dejima.delta VALUES (pg_current_xact_id(), 1, 1, 'T', 0)",
             "orphans",
             "1 rows in dejima.delta",
         ),

@@ -190,7 +190,7 @@ impl Bed {
             return vec![];
         };
         std::fs::remove_file(path).expect("the bed is made of what works");
-        images(Captured::parse_lines(&bytes).expect("the bed is made of what works"))
+        images(Captured::read(&bytes).expect("the bed is made of what works"))
     }
 }
 

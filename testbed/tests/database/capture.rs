@@ -85,6 +85,44 @@ async fn copy(client: &tokio_postgres::Client, text: &'static str) {
     sink.close().await.expect("copied");
 }
 
+/// An array may have 1 GiB: rows of some MiB must not come by 64.
+#[tokio::test]
+async fn wide_rows_come_in_short_sections() {
+    let bed = bed("wide", T).await;
+    bed.share(simple(&["id", "a"])).await;
+    let client = bed.session("postgres").await;
+    let sections = "SELECT count(*), max(array_length(coalesce(old, new), 1)), sum(array_length(coalesce(old, new), 1)) FROM dejima.delta";
+    let text = |row: &tokio_postgres::Row| {
+        format!(
+            "{:?}",
+            (
+                row.get::<_, i64>(0),
+                row.get::<_, i32>(1),
+                row.get::<_, i64>(2)
+            )
+        )
+    };
+    for (sql, expected) in [
+        (
+            "INSERT INTO t SELECT i, repeat('n', 10) FROM generate_series(1, 100) AS i",
+            "(2, 64, 100)",
+        ),
+        // Incompressible, so that 300,000 bytes are as wide in the table.
+        (
+            "INSERT INTO t SELECT i, (SELECT string_agg(md5(i || '-' || j), '') FROM generate_series(1, 9375) AS j) FROM generate_series(201, 210) AS i",
+            "(4, 3, 10)",
+        ),
+        ("UPDATE t SET a = a || '!' WHERE id > 200", "(4, 3, 10)"),
+        ("DELETE FROM t WHERE id > 200", "(4, 3, 10)"),
+    ] {
+        client.batch_execute("BEGIN").await.unwrap();
+        client.batch_execute(sql).await.unwrap();
+        let row = client.query_one(sections, &[]).await.unwrap();
+        assert_eq!(text(&row), expected, "{sql}");
+        client.batch_execute("COMMIT").await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_savepoint_rolled_back_is_not_told() {
     let bed = bed("savepoint", T).await;

@@ -1,0 +1,35 @@
+//! The persons of the measurements.
+
+use std::ops::RangeInclusive;
+
+use tokio_postgres::Client;
+
+use crate::measure::{PLAIN, Result};
+
+/// Room on each page, so that an update can stay on it.
+pub(crate) async fn make_room(superuser: &Client, table: &str) -> Result<()> {
+    let sql = format!(
+        "ALTER TABLE {table} SET (fillfactor = 45, autovacuum_enabled = false);
+         CREATE TABLE {PLAIN} (LIKE {table} INCLUDING ALL) WITH (fillfactor = 45, autovacuum_enabled = false);
+         GRANT ALL ON {PLAIN} TO PUBLIC"
+    );
+    Ok(superuser.batch_execute(&sql).await?)
+}
+
+/// The same persons in both tables, past the triggers.
+pub(crate) async fn fill(superuser: &Client, table: &str, rows: RangeInclusive<u64>) -> Result<()> {
+    let persons = format!(
+        "SELECT 'first' || i, 'last' || i, 'address ' || i FROM generate_series({}, {}) AS i",
+        rows.start(),
+        rows.end()
+    );
+    for sql in [
+        "SET session_replication_role = replica".to_owned(),
+        format!("INSERT INTO {table} (first_name, last_name, address) {persons}"),
+        format!("INSERT INTO {PLAIN} (first_name, last_name, address) {persons}"),
+        format!("VACUUM ANALYZE {table}, {PLAIN}"),
+    ] {
+        superuser.batch_execute(&sql).await?;
+    }
+    Ok(())
+}
