@@ -3,6 +3,20 @@
 
 SET LOCAL ROLE dejima;
 
+-- Where the changes of a base table are captured: in the table and in all its partitions, which clients may name as well.
+-- A TRUNCATE fires the triggers of each partition; of the partitioned table itself there is nothing to truncate.
+CREATE OR REPLACE FUNCTION dejima.capture_points(base_table oid)
+RETURNS TABLE (relation oid, event text, trigger text, state "char")
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $dejima$
+  SELECT c.oid, e.event, t.tgname::text, t.tgenabled
+  FROM pg_class AS c
+  CROSS JOIN unnest(ARRAY['insert', 'update', 'delete', 'truncate']) AS e(event)
+  LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgfoid = to_regproc(format('dejima.capture_%s_%s', base_table, e.event))
+  WHERE c.oid IN (SELECT base_table UNION SELECT p.relid FROM pg_partition_tree(base_table) AS p)
+    AND (e.event <> 'truncate' OR c.relkind <> 'p')
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.capture_points(oid) FROM PUBLIC;
+
 -- How these base tables are at this moment, a row for each thing that the generated SQL relies on or that is in its way.
 -- What is in its way is called an obstacle, and may go.
 CREATE OR REPLACE FUNCTION dejima.shape_of(base_tables oid[])
@@ -25,10 +39,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
   UNION ALL
   SELECT DISTINCT v.base, 'view ' || v.relname, md5(pg_get_viewdef(v.oid)) FROM view AS v
   UNION ALL
-  SELECT b.oid, 'trigger ' || t.tgname, CASE WHEN t.tgenabled IN ('O', 'A') THEN 'enabled' ELSE 'disabled' END
-  FROM base AS b JOIN pg_trigger AS t ON t.tgrelid = b.oid
-  WHERE t.tgfoid IN (SELECT to_regproc(format('dejima.capture_%s_%s', b.oid, e))
-    FROM unnest(ARRAY['insert', 'update', 'delete', 'truncate']) AS e)
+  SELECT b.oid, 'trigger ' || p.trigger || CASE WHEN p.relation <> b.oid THEN ' of partition ' || p.relation ELSE '' END,
+    CASE WHEN p.state IN ('O', 'A') THEN 'enabled' ELSE 'disabled' END
+  FROM base AS b CROSS JOIN dejima.capture_points(b.oid) AS p WHERE p.trigger IS NOT NULL
   UNION ALL
   SELECT DISTINCT i.indrelid, format('unique key (%s)', (
     SELECT string_agg(a.attname, ', ' ORDER BY k.at)
@@ -39,9 +52,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
   WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
   UNION ALL
   SELECT b.oid, 'obstacle: inheritance', 'statement triggers do not see writes to a parent or a child'
-  FROM base AS b WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE b.oid IN (i.inhparent, i.inhrelid))
+  FROM base AS b
+  WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = b.oid OR i.inhparent = b.oid AND b.relkind <> 'p')
   UNION ALL
-  SELECT b.oid, 'obstacle: not logged', 'its rows would not survive a crash' FROM base AS b WHERE b.relpersistence <> 'p'
+  SELECT b.oid, 'obstacle: not logged', 'its rows would not survive a crash'
+  FROM base AS b
+  WHERE EXISTS (SELECT FROM dejima.capture_points(b.oid) AS p JOIN pg_class AS c ON c.oid = p.relation WHERE c.relpersistence <> 'p')
   UNION ALL
   SELECT b.oid, 'obstacle: row-level security', 'it would hide rows from role "dejima", which has not BYPASSRLS'
   FROM base AS b WHERE row_security_active(b.oid)
@@ -55,6 +71,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.shape_of(oid[]) FROM PUBLIC;
 
+-- A partition is noted by its oid, which stays when it gets another name.
+CREATE OR REPLACE FUNCTION dejima.spell(what text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $dejima$
+  SELECT coalesce(substring(what FROM '^(.* of partition )\d+$') || substring(what FROM ' of partition (\d+)$')::oid::regclass, what)
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.spell(text) FROM PUBLIC;
+
 -- The peer itself may change everything: it notes the new shape when it has declared its Dejima tables.
 CREATE OR REPLACE FUNCTION dejima.guard() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $dejima$
@@ -65,6 +88,7 @@ BEGIN
   IF base_tables = '{}' THEN
     RETURN;
   END IF;
+  PERFORM dejima.follow_partitions(b.base_table) FROM unnest(base_tables) AS b(base_table);
   SELECT base_table AS oid, what, was.value AS was, now.value AS now INTO change
   FROM dejima.shape AS was FULL JOIN dejima.shape_of(base_tables) AS now USING (base_table, what)
   WHERE was.value IS DISTINCT FROM now.value
@@ -92,9 +116,9 @@ BEGIN
         WHEN change.was IS NULL AND change.what LIKE 'obstacle: %' THEN format('%s: %s.', substr(change.what, 11), change.now)
         WHEN change.now IS NULL AND change.what LIKE 'column %' THEN format('Column %s is shown by a Dejima table.', change.was)
         WHEN change.what LIKE 'view %' THEN format('View "%s" is the Dejima table itself.', substr(change.what, 6))
-        WHEN change.now IS NULL THEN format('Dejima tables rely on: %s.', CASE change.what WHEN 'name' THEN 'the table' ELSE change.what END)
+        WHEN change.now IS NULL THEN format('Dejima tables rely on: %s.', CASE change.what WHEN 'name' THEN 'the table' ELSE dejima.spell(change.what) END)
         ELSE format('Dejima tables rely on: %s. It would be: %s.',
-          CASE WHEN change.what LIKE 'column %' OR change.what = 'name' THEN change.was ELSE change.what || ' ' || change.was END, change.now)
+          CASE WHEN change.what LIKE 'column %' OR change.what = 'name' THEN change.was ELSE dejima.spell(change.what) || ' ' || change.was END, change.now)
         END,
       HINT = format('Take %s out of the configuration of peer "%s" and restart the peer; then make the change, declare what '
         'the table is then, and restart the peer again.',
@@ -106,6 +130,87 @@ $dejima$;
 REVOKE ALL ON FUNCTION dejima.guard() FROM PUBLIC;
 
 RESET ROLE;
+
+-- Owned by the superuser who installs: a partition belongs to whoever makes it, and may be made while the peer is away.
+-- Creates the capture triggers of one relation of a base table that are not there.
+CREATE OR REPLACE FUNCTION dejima.make_capture_triggers(base_table oid, relation oid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $dejima$
+DECLARE
+  point record;
+BEGIN
+  IF NOT has_table_privilege('dejima', base_table, 'TRIGGER') THEN
+    RAISE EXCEPTION 'role "dejima" lacks TRIGGER on base table %', base_table::regclass USING ERRCODE = '42501';
+  END IF;
+  FOR point IN
+    SELECT p.event, CASE p.event WHEN 'truncate' THEN 'BEFORE TRUNCATE' ELSE 'AFTER ' || upper(p.event) END AS moment,
+      CASE p.event
+        WHEN 'insert' THEN 'REFERENCING NEW TABLE AS dejima_new'
+        WHEN 'update' THEN 'REFERENCING OLD TABLE AS dejima_old NEW TABLE AS dejima_new'
+        WHEN 'delete' THEN 'REFERENCING OLD TABLE AS dejima_old' END AS tables
+    FROM dejima.capture_points(base_table) AS p WHERE p.relation = make_capture_triggers.relation AND p.trigger IS NULL
+  LOOP
+    EXECUTE format('CREATE TRIGGER dejima_capture_%s %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION dejima.capture_%s_%s()',
+      point.event, point.moment, relation::regclass, point.tables, base_table, point.event);
+  END LOOP;
+  -- Who may read the partitioned table may read what a TRUNCATE takes from a partition.
+  IF relation <> base_table AND has_table_privilege('dejima', base_table, 'SELECT') THEN
+    EXECUTE format('GRANT SELECT ON %s TO dejima', relation::regclass);
+  END IF;
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.make_capture_triggers(oid, oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION dejima.make_capture_triggers(oid, oid) TO dejima;
+
+-- A partition that comes or goes empty is none of the peers' business: it gets its triggers, or loses them. Rows that came
+-- or went with it would reach nobody.
+CREATE OR REPLACE FUNCTION dejima.follow_partitions(base_table oid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $dejima$
+DECLARE
+  noted constant oid[] := ARRAY(SELECT DISTINCT substring(s.what FROM ' of partition (\d+)$')::oid FROM dejima.shape AS s
+    WHERE s.base_table = follow_partitions.base_table AND s.what LIKE 'trigger % of partition %');
+  present constant oid[] := ARRAY(SELECT p.relid FROM pg_partition_tree(base_table) AS p WHERE p.relid <> base_table);
+  partition oid;
+  has_rows boolean;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = base_table AND c.relkind = 'p') THEN
+    RETURN;
+  END IF;
+  FOR partition IN SELECT unnest(present) EXCEPT SELECT unnest(noted) LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', partition::regclass) INTO has_rows;
+    IF has_rows THEN
+      RAISE EXCEPTION 'partition % is refused: base table % is shared, and it has rows already', partition::regclass, base_table::regclass
+        USING ERRCODE = '55006', DETAIL = 'They would be in the Dejima tables here and nowhere else.',
+          HINT = 'Attach it empty, then INSERT the rows.';
+    ELSIF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = partition AND c.relkind = 'f') THEN
+      RAISE EXCEPTION 'partition % is refused: base table % is shared, and it is a foreign table', partition::regclass, base_table::regclass
+        USING ERRCODE = '55006', HINT = 'Its changes cannot be captured: use a table of this database.';
+    END IF;
+    PERFORM dejima.make_capture_triggers(base_table, partition);
+    INSERT INTO dejima.shape
+    SELECT s.* FROM dejima.shape_of(ARRAY[base_table]) AS s WHERE s.what LIKE 'trigger % of partition ' || partition;
+  END LOOP;
+  FOR partition IN SELECT unnest(noted) EXCEPT SELECT unnest(present) LOOP
+    has_rows := NULL;
+    IF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = partition) THEN
+      EXECUTE format('SELECT EXISTS (SELECT FROM %s)', partition::regclass) INTO has_rows;
+    END IF;
+    IF has_rows IS DISTINCT FROM false THEN
+      RAISE EXCEPTION 'a partition cannot be dropped, nor detached with its rows: base table % is shared', base_table::regclass
+        USING ERRCODE = '55006', DETAIL = 'Its rows would stay in the Dejima tables of the other peers.',
+          HINT = 'DELETE its rows or TRUNCATE it, then DETACH PARTITION, then drop it.';
+    END IF;
+    -- First, because DROP TRIGGER leads here again.
+    DELETE FROM dejima.shape AS s
+    WHERE s.base_table = follow_partitions.base_table AND s.what LIKE 'trigger % of partition ' || partition;
+    EXECUTE (SELECT string_agg(format('DROP TRIGGER %I ON %s', t.tgname, partition::regclass), ';')
+      FROM pg_trigger AS t WHERE t.tgrelid = partition AND t.tgfoid IN (
+        SELECT to_regproc(format('dejima.capture_%s_%s', base_table, e)) FROM unnest(ARRAY['insert', 'update', 'delete', 'truncate']) AS e));
+    EXECUTE format('REVOKE SELECT ON %s FROM dejima', partition::regclass);
+  END LOOP;
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.follow_partitions(oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION dejima.follow_partitions(oid) TO dejima;
 
 -- Made anew, so that one that was disabled works again.
 DROP EVENT TRIGGER IF EXISTS dejima_guard;

@@ -9,8 +9,14 @@ use crate::name::PeerName;
 use crate::strategy::{BaseColumn, BaseTable, Declaration, UniqueKey, identifier};
 
 const TABLE: &str = "
-SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text,
-  c.relispartition OR EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhparent, i.inhrelid)),
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p',
+  c.relpersistence <> 'p' OR coalesce('p' <> ANY (part.persistences), false),
+  CASE
+    WHEN c.relkind NOT IN ('r', 'p') THEN 'is a view or a foreign table'
+    WHEN c.relispartition THEN format('is a partition of %s', pg_partition_root(c.oid)::regclass)
+    WHEN 'f' = ANY (part.kinds) THEN 'has a partition that is a foreign table'
+    WHEN c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits AS i WHERE c.oid IN (i.inhparent, i.inhrelid))
+      THEN 'inherits from another, or another from it' END,
   row_security_active(c.oid),
   has_schema_privilege(n.oid, 'USAGE'),
   ARRAY(SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRIGGER']) WITH ORDINALITY AS u(p, at)
@@ -19,6 +25,9 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
 FROM parse_ident($1) AS name(part)
 JOIN pg_namespace AS n ON n.nspname = name.part[1]
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = name.part[2]
+CROSS JOIN LATERAL (
+  SELECT array_agg(t.relkind::text) AS kinds, array_agg(t.relpersistence::text) AS persistences
+  FROM pg_partition_tree(c.oid) AS p JOIN pg_class AS t ON t.oid = p.relid) AS part
 WHERE cardinality(name.part) = 2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
 // What a domain stands on is the end of a chain of domains; `part` are the types that a type is made of.
@@ -125,6 +134,7 @@ pub(super) async fn base_table(
         schema: row.get(1),
         name: row.get(2),
         columns: columns.iter().map(column).collect(),
+        is_partitioned: row.get(3),
         toast: row.get(9),
         unique_keys: keys.iter().map(unique_key).collect(),
     }))
@@ -171,16 +181,13 @@ fn check(peer: &PeerName, declaration: &Declaration, row: &Row) -> Result<(), Er
             cure,
         })
     };
-    if row.get::<_, &str>(3) != "r" || row.get::<_, bool>(5) {
-        let problem = format!(
-            "base table {name} is no plain table (a view, a partition, or part of an inheritance)"
-        );
+    if let Some(obstacle) = row.get::<_, Option<&str>>(5) {
         return refuse(
-            problem,
-            "statement triggers would not see every change of it: share a plain table".into(),
+            format!("base table {name} {obstacle}"),
+            "triggers would not see every change of it: share a table that stands alone, or a whole partitioned table".into(),
         );
     }
-    if row.get::<_, &str>(4) != "p" {
+    if row.get(4) {
         return refuse(
             format!("base table {name} does not survive a crash"),
             format!("run: ALTER TABLE {name} SET LOGGED"),

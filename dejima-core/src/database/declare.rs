@@ -16,8 +16,7 @@ use crate::group::{Attribute, Links};
 use crate::name::TableName;
 use crate::strategy::{BaseTable, Declaration, Part, PartKind, Plan, Strategy, identifier, plan};
 
-const TRIGGERS_WORK: &str = "SELECT count(*) = 4 FROM pg_trigger \
-     WHERE tgrelid = $1 AND starts_with(tgname, 'dejima_capture_') AND tgenabled IN ('O', 'A')";
+const TRIGGERS_WORK: &str = "SELECT coalesce(bool_and(p.state IN ('O', 'A')), false) FROM (SELECT coalesce(state, 'D') AS state FROM dejima.capture_points($1)) AS p";
 /// What is not so any more goes first, what is new comes second; of the unique keys those that Dejima tables have.
 const FORGET_SHAPE: &str = "DELETE FROM dejima.shape AS s WHERE NOT EXISTS (SELECT FROM dejima.shape_of($1) AS now \
      WHERE now = s AND (now.what NOT LIKE 'unique key %' OR now.what = ANY ($2)))";

@@ -13,7 +13,9 @@ pub struct BaseTable {
     pub name: String,
     /// Its columns, in order.
     pub columns: Vec<BaseColumn>,
-    /// PostgreSQL's id of the table that keeps its wide values apart, if it has one.
+    /// It is partitioned: its rows are in other tables, which clients may write to as well.
+    pub is_partitioned: bool,
+    /// PostgreSQL's id of the table that keeps its wide values apart, if it has one itself.
     pub toast: Option<u32>,
     /// Its unique indexes that could serve as the key of a Dejima table.
     pub unique_keys: Vec<UniqueKey>,

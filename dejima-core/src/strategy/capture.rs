@@ -17,64 +17,43 @@ pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
     let inserted = Source::One("dejima_new".into());
     let deleted = Source::One("dejima_old".into());
     let updated = Source::Both;
-    let truncated = Source::One(base.sql_name());
-    let check = format!(
-        "PERFORM dejima.check_truncate({});\n",
-        literal(&base.sql_name())
-    );
     let log = |source: &Source, images: &str| log(source, images, base, strategies);
-    [
-        trigger(
-            base,
-            "insert",
-            "AFTER INSERT",
-            "REFERENCING NEW TABLE AS dejima_new",
-            &log(&inserted, "NULL, d.\"dejima rows\""),
-        ),
-        trigger(
+    let triggers = [
+        function(base, "insert", &log(&inserted, "NULL, d.\"dejima rows\"")),
+        function(
             base,
             "update",
-            "AFTER UPDATE",
-            "REFERENCING OLD TABLE AS dejima_old NEW TABLE AS dejima_new",
             &log(&updated, "d.\"dejima old\", d.\"dejima new\""),
         ),
-        trigger(
-            base,
-            "delete",
-            "AFTER DELETE",
-            "REFERENCING OLD TABLE AS dejima_old",
-            &log(&deleted, "d.\"dejima rows\", NULL"),
+        function(base, "delete", &log(&deleted, "d.\"dejima rows\", NULL")),
+        function(base, "truncate", &log_truncated(base, strategies)),
+        format!(
+            "SELECT dejima.make_capture_triggers({0}, p.relation) FROM (SELECT DISTINCT relation FROM dejima.capture_points({0})) AS p",
+            base.oid
         ),
-        trigger(
-            base,
-            "truncate",
-            "BEFORE TRUNCATE",
-            "",
-            &(check + &log(&truncated, "d.\"dejima rows\", NULL")),
-        ),
-    ]
-    .join(";\n\n")
+    ];
+    triggers.join(";\n\n")
 }
 
 /// Drops them. The triggers go with their functions: only the base table's owner could drop a trigger alone.
 pub(super) fn remove(oid: u32) -> String {
     ["insert", "update", "delete", "truncate"]
-        .map(|event| format!("DROP FUNCTION IF EXISTS {}() CASCADE", function(oid, event)))
+        .map(|event| {
+            format!(
+                "DROP FUNCTION IF EXISTS {}() CASCADE",
+                function_name(oid, event)
+            )
+        })
         .join(";\n")
 }
 
-fn function(oid: u32, event: &str) -> String {
+fn function_name(oid: u32, event: &str) -> String {
     format!("dejima.capture_{oid}_{event}")
 }
 
-fn trigger(
-    base: &BaseTable,
-    event: &str,
-    when: &str,
-    referencing: &str,
-    statements: &str,
-) -> String {
-    let function = function(base.oid, event);
+/// A trigger function for the base table and all its partitions: a row has the same names in each.
+fn function(base: &BaseTable, event: &str, statements: &str) -> String {
+    let name = function_name(base.oid, event);
     // A plan made for one changed row must do for ten thousand: the sections of old and new rows are paired by a hash,
     // always, also when a put function with other settings makes the change.
     let planner = match event {
@@ -82,14 +61,13 @@ fn trigger(
         _ => "",
     };
     let body = format!(
-        "\n#variable_conflict use_column\nDECLARE\n  \"dejima section rows\" bigint := {SECTION_ROWS_MAX};\nBEGIN\n{statements}\nIF FOUND THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
+        "\n#variable_conflict use_column\nDECLARE\n  \"dejima section rows\" bigint := {SECTION_ROWS_MAX};\n  \"dejima sections\" bigint;\nBEGIN\n{statements}\n\
+         GET DIAGNOSTICS \"dejima sections\" = ROW_COUNT;\nIF \"dejima sections\" > 0 THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
     );
     format!(
-        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {PINNED} {planner} AS {};\n\
-         REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;\n\
-         CREATE TRIGGER dejima_capture_{event} {when} ON {} {referencing}\nFOR EACH STATEMENT EXECUTE FUNCTION {function}()",
+        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {PINNED} {planner} AS {};\n\
+         REVOKE ALL ON FUNCTION {name}() FROM PUBLIC",
         literal(&body),
-        base.sql_name(),
     )
 }
 
@@ -103,54 +81,87 @@ enum Source {
 
 /// Logs what the source says under one number for the whole statement.
 fn log(source: &Source, images: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let (rows, from, changed) = match source {
+    let insert = insert(source, images, base, strategies);
+    format!("{}{insert};", shorten(source, base, strategies))
+}
+
+fn insert(source: &Source, images: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
+    let (from, changed) = match source {
         Source::One(table) => (
-            format!("{table} AS r"),
             one_sided(table, base, strategies),
             // The row of nulls stands for one that the Dejima table does not show.
             "num_nonnulls(VARIADIC d.\"dejima rows\") > 0",
         ),
         Source::Both => (
-            "(SELECT * FROM dejima_old UNION ALL SELECT * FROM dejima_new) AS r".to_owned(),
             two_sided(base, strategies),
             "d.\"dejima old\" IS DISTINCT FROM d.\"dejima new\"",
         ),
     };
     format!(
-        "{}INSERT INTO dejima.delta (xid, statement, depth, dejima_table, section, old, new)\n\
+        "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, section, old, new)\n\
          SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), pg_trigger_depth(), d.\"dejima table\", \"dejima section\", {images}\n\
-         FROM {from}\nWHERE {changed};",
-        narrow(source, &rows, base, strategies)
+         FROM {from}\nWHERE {changed}"
     )
 }
 
-/// Makes the sections of wide rows shorter. A table whose TOAST table is empty has none: its rows fit into a page each.
-fn narrow(source: &Source, rows: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let Some(toast) = base.toast else {
-        return String::new();
-    };
-    let first = match source {
-        Source::One(table) => table,
-        Source::Both => "dejima_new",
-    };
-    let mut columns: Vec<_> = strategies.iter().flat_map(|s| &s.columns).collect();
-    columns.sort_by_key(|column| &column.name);
-    columns.dedup_by_key(|column| &column.name);
-    let width: Vec<_> = columns
-        .iter()
-        .map(|column| {
-            format!(
-                "coalesce(pg_column_size(r.{}), 0)",
-                identifier(&column.name)
-            )
-        })
-        .collect();
+/// Before a TRUNCATE the rows are still in the table; in that one of a partitioned table's partitions that is truncated.
+fn log_truncated(base: &BaseTable, strategies: &[&Strategy]) -> String {
+    let truncated = Source::One(TRUNCATED.into());
+    let sql = insert(&truncated, "d.\"dejima rows\", NULL", base, strategies);
+    let width = width(base, strategies);
     format!(
-        "IF pg_relation_size({toast}::oid) IS DISTINCT FROM 0 AND EXISTS (SELECT FROM {first} OFFSET 1) THEN\n  \
-           \"dejima section rows\" := greatest(1, least({SECTION_ROWS_MAX}, {SECTION_BYTES} / (SELECT max({}) FROM {rows})));\n\
-         END IF;\n",
-        width.join(" + ")
+        "PERFORM dejima.check_truncate(TG_RELID::regclass::text);\n\
+         EXECUTE replace({}, {marker}, TG_RELID::regclass::text) INTO \"dejima section rows\";\n\
+         EXECUTE replace({}, {marker}, TG_RELID::regclass::text) USING \"dejima section rows\";",
+        literal(&format!(
+            "SELECT {} FROM {TRUNCATED} AS r",
+            section_rows(&width)
+        )),
+        literal(&sql.replace("\"dejima section rows\"", "$1")),
+        marker = literal(TRUNCATED),
     )
+}
+
+/// Stands for the table in SQL that is made when it is truncated.
+const TRUNCATED: &str = "\"dejima truncated\"";
+
+/// Makes the sections of wide rows shorter. A table whose TOAST table is empty has none: its rows fit into a page each.
+fn shorten(source: &Source, base: &BaseTable, strategies: &[&Strategy]) -> String {
+    let may_be_wide = match base.toast {
+        None if !base.is_partitioned => return String::new(),
+        None => "true".to_owned(),
+        Some(toast) => format!("pg_relation_size({toast}::oid) IS DISTINCT FROM 0"),
+    };
+    let (some, all) = match source {
+        Source::One(table) => (table.as_str(), table.as_str()),
+        Source::Both => (
+            "dejima_new",
+            "(SELECT * FROM dejima_old UNION ALL SELECT * FROM dejima_new)",
+        ),
+    };
+    format!(
+        "IF {may_be_wide} AND EXISTS (SELECT FROM {some} OFFSET 1) THEN\n  \
+           \"dejima section rows\" := (SELECT {} FROM {all} AS r);\nEND IF;\n",
+        section_rows(&width(base, strategies))
+    )
+}
+
+/// How many rows of that width go into a section.
+fn section_rows(width: &str) -> String {
+    format!("greatest(1, least({SECTION_ROWS_MAX}, {SECTION_BYTES} / max({width})))")
+}
+
+/// Bytes of what is logged of a row `r`, as they are stored.
+fn width(base: &BaseTable, strategies: &[&Strategy]) -> String {
+    let shown = |column: &&super::BaseColumn| strategies.iter().any(|s| s.columns.contains(column));
+    let size = |column: &super::BaseColumn| {
+        format!(
+            "coalesce(pg_column_size(r.{}), 0)",
+            identifier(&column.name)
+        )
+    };
+    let sizes: Vec<_> = base.columns.iter().filter(shown).map(size).collect();
+    format!("1 + {}", sizes.join(" + "))
 }
 
 /// For each Dejima table the sections of the rows as it shows them.

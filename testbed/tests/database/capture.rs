@@ -304,7 +304,7 @@ async fn truncate_that_would_remove_unseen_rows_is_refused() {
         (code.as_str(), message.as_str()),
         (
             "0A000",
-            "TRUNCATE of \"public\".\"t\" cannot be shared in a repeatable read transaction"
+            "TRUNCATE of public.t cannot be shared in a repeatable read transaction"
         )
     );
 }

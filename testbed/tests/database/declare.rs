@@ -12,6 +12,8 @@ const T: &str = "CREATE TABLE t (id integer PRIMARY KEY, a text, b text NOT NULL
     CREATE TABLE late (id integer NOT NULL UNIQUE DEFERRABLE);
     CREATE TABLE strict (id integer PRIMARY KEY, b text NOT NULL, c text);
     CREATE TABLE parted (id integer PRIMARY KEY) PARTITION BY RANGE (id);
+    CREATE TABLE part PARTITION OF parted FOR VALUES FROM (1) TO (9);
+    CREATE TABLE elder (id integer PRIMARY KEY); CREATE TABLE heir () INHERITS (elder);
     CREATE UNLOGGED TABLE fast (id integer PRIMARY KEY)";
 
 fn table(base: &str, more: Value) -> Value {
@@ -108,8 +110,12 @@ async fn mistakes_are_named_with_their_cure() {
     }
     let cases = [
         (
-            "public.parted",
-            "base table \"public\".\"parted\" is no plain table (a view, a partition, or part of an inheritance); statement triggers would not see every change of it: share a plain table",
+            "public.part",
+            "base table \"public\".\"part\" is a partition of public.parted; triggers would not see every change of it: share a table that stands alone, or a whole partitioned table",
+        ),
+        (
+            "public.heir",
+            "base table \"public\".\"heir\" inherits from another, or another from it; triggers would not see every change of it: share a table that stands alone, or a whole partitioned table",
         ),
         (
             "public.fast",

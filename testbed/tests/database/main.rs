@@ -9,5 +9,6 @@ mod declare;
 mod execute;
 mod guard;
 mod hook;
+mod partitions;
 mod put;
 mod view;

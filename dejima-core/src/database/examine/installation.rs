@@ -18,15 +18,13 @@ const GUARD: &str = "
 SELECT g.name, e.evtenabled::text FROM unnest(ARRAY['dejima_guard', 'dejima_guard_drop']) AS g(name)
 LEFT JOIN pg_event_trigger AS e ON e.evtname = g.name AND e.evtfoid = to_regproc('dejima.guard')";
 
-/// The four triggers of each base table; of those that are gone the state is NULL.
+/// The triggers of each base table and its partitions; of those that are gone the state is NULL.
 const CAPTURE: &str = "
-SELECT b.name, 'dejima_capture_' || e.event, t.tgenabled::text
+SELECT CASE WHEN c.oid = r.relation THEN b.name ELSE r.relation::regclass::text END, 'dejima_capture_' || r.event, r.state::text
 FROM (SELECT DISTINCT name FROM unnest($1::text[]) AS name) AS b CROSS JOIN LATERAL parse_ident(b.name) AS p(part)
 JOIN pg_namespace AS n ON n.nspname = p.part[1]
 JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.part[2]
-CROSS JOIN unnest(ARRAY['insert', 'update', 'delete', 'truncate']) AS e(event)
-LEFT JOIN pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = 'dejima_capture_' || e.event
-  AND t.tgfoid = to_regproc(format('dejima.capture_%s_%s', c.oid, e.event))
+CROSS JOIN dejima.capture_points(c.oid) AS r
 ORDER BY 1, 2";
 
 /// What must be there for each generated part. The names are those that strategy/ gives.
