@@ -54,6 +54,9 @@ pub(crate) enum Command {
         /// Also what is well.
         #[arg(long)]
         all: bool,
+        /// Also compare the copies of each Dejima table with the other members'; reads all rows everywhere.
+        #[arg(long)]
+        copies: bool,
     },
     /// Install role and schema `dejima` into a database.
     Install(Install),

@@ -1,6 +1,7 @@
 //! `dejima doctor`: what is not as it should be, and what to do about it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use dejima_proto::v1::{ExamineRequest, Finding, FindingState};
 use serde_json::json;
@@ -12,13 +13,17 @@ use crate::output::{Output, print, print_json, table};
 /// As monitoring plugins end: 0 ok, 1 warning, 2 critical, 3 unknown.
 const UNKNOWN: u8 = 3;
 
+/// Each copy is read several times.
+const COPIES_MAX: Duration = Duration::from_secs(600);
+
 /// Has the peer examine everything.
 pub(crate) async fn doctor(
     address: Result<String, Failure>,
     all: bool,
+    copies: bool,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let findings = examine(address)
+    let findings = examine(address, copies)
         .await
         .map_err(|failure| failure.ending_with(UNKNOWN))?;
     let number = |state| {
@@ -50,11 +55,13 @@ pub(crate) async fn doctor(
     }))
 }
 
-async fn examine(address: Result<String, Failure>) -> Result<Vec<Finding>, Failure> {
+async fn examine(address: Result<String, Failure>, copies: bool) -> Result<Vec<Finding>, Failure> {
     let address = address?;
-    let answer = operator(&address)?
-        .examine(bounded(ExamineRequest {}))
-        .await;
+    let mut request = bounded(ExamineRequest { copies });
+    if copies {
+        request.set_timeout(COPIES_MAX);
+    }
+    let answer = operator(&address)?.examine(request).await;
     let mut findings = answer
         .map_err(|status| unanswered(&address, &status))?
         .into_inner()

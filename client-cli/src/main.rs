@@ -89,7 +89,9 @@ async fn run_async(
         Command::Tx(arguments::Tx::Resolve(arguments)) => {
             transaction::resolve(&address(peer)?, arguments, output).await?
         }
-        Command::Doctor { all } => return doctor::doctor(address(peer), all, output).await,
+        Command::Doctor { all, copies } => {
+            return doctor::doctor(address(peer), all, copies, output).await;
+        }
         Command::Install(arguments) => installation::install(arguments).await?,
         Command::Completions { .. } | Command::Man { .. } => {
             unreachable!("handled without a runtime")

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
-use dejima_core::examine::Health;
+use dejima_core::examine::{Copy, Digest, Health};
 use dejima_core::group::Said;
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{Membership, Message, RequestId, Silence, Tally};
@@ -27,6 +27,8 @@ use crate::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// An Exchange, a Terminate, an Inquire: the callee answers from memory or after one short statement.
 const SHORT_CALL_MAX: Duration = Duration::from_secs(3);
+/// A member reads its copy of a Dejima table as a whole.
+const DIGEST_MAX: Duration = Duration::from_secs(60);
 /// What a peer may take to say whether it serves.
 const HEALTH_MAX: Duration = Duration::from_secs(2);
 /// A connection with calls under way is asked after this silence whether it still is one.
@@ -196,6 +198,37 @@ pub async fn health(address: String) -> Health {
         Ok(_) => Health::NotServing,
         Err(silence) => Health::Silent(silence.why),
     }
+}
+
+/// Asks a member, over a connection of its own, what its copy of a Dejima table amounts to.
+pub async fn digest(
+    me: &PeerName,
+    to: &PeerName,
+    address: String,
+    table: &TableName,
+) -> Result<Copy, Silence> {
+    let endpoint =
+        Endpoint::from_shared(address.clone()).map_err(|error| silent(error.to_string()))?;
+    let caller = Caller {
+        channel: endpoint.connect_timeout(CONNECT_MAX).connect_lazy(),
+        from: me.clone(),
+        to: to.clone(),
+        address,
+    };
+    let request = v1::DigestRequest {
+        from: me.to_string(),
+        table: table.to_string(),
+    };
+    let call = caller.addressed(request, DIGEST_MAX);
+    let mut client = DetectGroupsClient::new(caller.channel.clone());
+    let response = within(DIGEST_MAX, &caller.address, client.digest(call)).await?;
+    Ok(Copy {
+        digest: Digest {
+            rows: response.rows,
+            sum: response.sum,
+        },
+        is_at_rest: response.is_at_rest,
+    })
 }
 
 /// One call to one peer.

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use crate::capture::Captures;
 use crate::client::Client;
 use crate::config::Config;
+use crate::copies::Copies;
 use crate::event::{Event, Events};
 use crate::event_loop::EventLoop;
 use crate::metrics;
@@ -191,16 +192,18 @@ impl Serving {
             EventLoop::new(transactions, groups, client, Arc::clone(&store));
         tokio::spawn(count_hours(Arc::clone(&store), events.clone()));
         let captures = Captures::new(config.limits.delta_bytes_max, UPLOAD_IDLE_MAX);
+        let copies = Copies::new(store.clone(), &known.tables, events.clone());
         let entrance = Entrance::new(
             config.name.clone(),
             schemas,
             config.limits.delta_bytes_max,
             captures,
+            copies.clone(),
             events.clone(),
         );
         let health = Health::default();
         let for_peers = server::for_peers(&entrance, &health)?;
-        let operator = OperatorService::new(known, store, events.clone());
+        let operator = OperatorService::new(known, store, copies, events.clone());
         let for_local = server::for_local(&entrance, operator, &health)?;
         let not_listening = |why| Error::Listen {
             peer: config.name.clone(),

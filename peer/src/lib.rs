@@ -7,6 +7,7 @@
 pub mod capture;
 pub mod client;
 pub mod config;
+pub mod copies;
 pub mod daemon;
 pub mod event;
 pub mod event_loop;

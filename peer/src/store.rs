@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dejima_core::database::{Database, DeclaredTable, Examinee, Sight, Trace};
-use dejima_core::examine::Finding;
+use dejima_core::examine::{Digest, Finding};
 use dejima_core::group::{Fact, Overtaken};
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{Answer, Request};
@@ -38,6 +38,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Examines everything that the peer depends on.
     fn examine(&self, examinee: Examinee) -> BoxFuture<'_, Vec<Finding>>;
+
+    /// What the copy of a Dejima table amounts to.
+    fn digest<'a>(&'a self, table: &'a DeclaredTable) -> BoxFuture<'a, Result<Digest, String>>;
 }
 
 impl Store for Database {
@@ -84,5 +87,9 @@ impl Store for Database {
 
     fn examine(&self, examinee: Examinee) -> BoxFuture<'_, Vec<Finding>> {
         Box::pin(async move { Database::examine(self, &examinee).await })
+    }
+
+    fn digest<'a>(&'a self, table: &'a DeclaredTable) -> BoxFuture<'a, Result<Digest, String>> {
+        Box::pin(Database::digest(self, table))
     }
 }

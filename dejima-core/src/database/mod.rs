@@ -4,6 +4,7 @@
 //! The contract of what is installed stands in sql/README.md.
 
 mod catalogue;
+mod copies;
 mod declare;
 mod error;
 mod examine;

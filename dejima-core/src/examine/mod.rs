@@ -2,9 +2,11 @@
 //!
 //! Here are those on what the machines hold; those on the database are in `database/examine`.
 
+mod copies;
 mod groups;
 mod transactions;
 
+pub use copies::{Comparison, Copy, Digest, compare, copies};
 pub use groups::{Health, groups, health, overtaken};
 pub use transactions::transactions;
 

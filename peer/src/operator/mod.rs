@@ -1,5 +1,6 @@
 //! The service for the operator: what the machines hold, read inside the event loop, and what the database shows.
 
+mod compare;
 mod examine;
 mod scope;
 mod show;
@@ -15,6 +16,7 @@ use dejima_proto::v1::operator_server::Operator;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use crate::copies::Copies;
 use crate::event::{self, Event, Events};
 use crate::store::Store;
 use crate::wire;
@@ -38,6 +40,7 @@ pub struct Known {
 pub struct OperatorService {
     known: Known,
     store: Arc<dyn Store>,
+    copies: Copies,
     events: Events,
 }
 
@@ -45,10 +48,11 @@ type Answer<T> = Result<Response<T>, Status>;
 
 impl OperatorService {
     /// Looks at the machines by events, and at the database itself.
-    pub fn new(known: Known, store: Arc<dyn Store>, events: Events) -> Self {
+    pub fn new(known: Known, store: Arc<dyn Store>, copies: Copies, events: Events) -> Self {
         Self {
             known,
             store,
+            copies,
             events,
         }
     }
@@ -159,8 +163,11 @@ impl Operator for OperatorService {
         Ok(Response::new(resolved_to_wire(answer)))
     }
 
-    async fn examine(&self, _: Request<v1::ExamineRequest>) -> Answer<v1::ExamineResponse> {
-        let findings = self.findings().await?;
+    async fn examine(&self, request: Request<v1::ExamineRequest>) -> Answer<v1::ExamineResponse> {
+        let mut findings = self.findings().await?;
+        if request.into_inner().copies {
+            findings.extend(self.compared().await?);
+        }
         Ok(Response::new(v1::ExamineResponse {
             findings: findings.into_iter().map(words::finding_to_wire).collect(),
         }))

@@ -26,6 +26,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::capture::Captures;
+use crate::copies::Copies;
 use crate::event::{Event, Events};
 use crate::operator::OperatorService;
 use crate::{CONNECTION_WINDOW_BYTES, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
@@ -46,6 +47,7 @@ pub struct Entrance {
     schemas: Arc<BTreeMap<TableName, Schema>>,
     delta_bytes_max: usize,
     captures: Captures,
+    copies: Copies,
     events: Events,
     /// Numbers for questions that have none on the wire.
     requests: Arc<AtomicU64>,
@@ -58,6 +60,7 @@ impl Entrance {
         schemas: BTreeMap<TableName, Schema>,
         delta_bytes_max: usize,
         captures: Captures,
+        copies: Copies,
         events: Events,
     ) -> Self {
         Self {
@@ -65,6 +68,7 @@ impl Entrance {
             schemas: Arc::new(schemas),
             delta_bytes_max,
             captures,
+            copies,
             events,
             requests: Arc::default(),
         }

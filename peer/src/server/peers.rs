@@ -1,7 +1,8 @@
 //! The services for other peers.
 
 use dejima_core::delta::Schema;
-use dejima_core::name::TableName;
+use dejima_core::examine::Copy;
+use dejima_core::name::{PeerName, TableName};
 use dejima_core::refusal::Refusal;
 use dejima_core::transaction::{Message, Tally};
 use dejima_proto::v1;
@@ -13,7 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Entrance;
 use crate::client::ADDRESSEE;
-use crate::event::Event;
+use crate::event::{self, Event};
 use crate::wire::{self, Head, IncomingDelta, Invalid};
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -140,9 +141,37 @@ impl DetectGroups for Entrance {
             heard,
         }))
     }
+
+    async fn digest(&self, request: Request<v1::DigestRequest>) -> Answer<v1::DigestResponse> {
+        self.check_addressee(&request)?;
+        let v1::DigestRequest { from, table } = request.into_inner();
+        let (from, table) = (wire::peer(&from)?, wire::table(&table)?);
+        let copy = match self.is_member(from, table.clone()).await? {
+            true => self.copies.read(&table).await,
+            false => None,
+        };
+        let copy = copy.ok_or_else(|| Status::permission_denied(not_shared(&self.me, &table)))?;
+        let Copy { digest, is_at_rest } = copy.map_err(Status::unavailable)?;
+        Ok(Response::new(v1::DigestResponse {
+            rows: digest.rows,
+            sum: digest.sum,
+            is_at_rest,
+        }))
+    }
 }
 
 impl Entrance {
+    /// Whether a peer is a member of a Dejima table, as far as is known here.
+    async fn is_member(&self, peer: PeerName, table: TableName) -> Result<bool, Status> {
+        let look = event::look(&self.events, move |_, groups, _| {
+            let groups = groups.groups();
+            let mut groups = groups.iter().filter(|group| group.table == table);
+            groups.any(|group| group.members.contains(&peer))
+        });
+        look.await
+            .ok_or_else(|| Status::unavailable("the peer is stopping"))
+    }
+
     /// A call that was meant for another peer must not be taken for that peer's answer. Third parties may
     /// leave the addressee out.
     fn check_addressee<T>(&self, request: &Request<T>) -> Result<(), Status> {

@@ -7,7 +7,9 @@ use dejima_proto::v1::{Finding, FindingState};
 use dejima_testbed::{Shutdown, World};
 use tokio_postgres::Client;
 
-use crate::fixture::{at_rest, faults, faults_until, restart, run, world_of_clusters};
+use crate::fixture::{
+    at_rest, faults, faults_and_copies, faults_until, restart, run, world_of_clusters,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_is_found_with_its_cure() {
@@ -25,11 +27,43 @@ async fn what_is_broken_is_found_with_its_cure() {
         "nothing is broken yet"
     );
 
+    a_copy_that_was_changed_past_the_triggers_is_noticed(&world).await;
     what_sql_breaks_sql_cures(&world).await;
     a_dropped_trigger_is_made_again(&mut world).await;
     a_prepared_transaction_of_nobody_is_an_orphan(&world).await;
     a_peer_that_is_away_is_named(&mut world).await;
     a_restored_backup_is_noticed(&mut world).await;
+}
+
+/// Invariant 4 looked at from outside: nothing captured the change, only the copies say it.
+async fn a_copy_that_was_changed_past_the_triggers_is_noticed(world: &World) {
+    assert_eq!(faults_and_copies(world, "bank").await, []);
+    let superuser = world.superuser("government").await.expect("a connection");
+    let past = "SET session_replication_role = replica";
+    run(&superuser, past).await;
+    run(&superuser, "UPDATE government_users SET phone = '666'").await;
+    for (peer, other) in [("bank", "government"), ("government", "bank")] {
+        let found = faults_and_copies(world, peer).await;
+        let [finding] = &found[..] else {
+            panic!("one table differs: {found:#?}");
+        };
+        let what = format!(
+            "the copies of Dejima table \"ShareGovBank\" differ: 1 rows here, 1 at peer \"{other}\""
+        );
+        assert_eq!((finding.check.as_str(), &finding.what), ("copies", &what));
+        assert_eq!(finding.state(), FindingState::Critical);
+        assert!(finding.cure.contains(past), "{}", finding.cure);
+    }
+    assert_eq!(
+        faults(world, "bank").await,
+        [],
+        "nobody asked for the copies"
+    );
+    // The cure, and other people's rows are none of the insurance's business.
+    assert_eq!(faults_and_copies(world, "insurance").await, []);
+    run(&superuser, "UPDATE government_users SET phone = '555'").await;
+    run(&superuser, "RESET session_replication_role").await;
+    assert_eq!(faults_and_copies(world, "bank").await, []);
 }
 
 /// Each cure begins with SQL that is run as it stands.

@@ -55,7 +55,16 @@ pub(crate) async fn restart(world: &mut World, peer: &str) {
 
 /// What an examination of a peer finds not to be well.
 pub(crate) async fn faults(world: &World, peer: &str) -> Vec<Finding> {
-    let answer = world.operator(peer).examine(ExamineRequest {}).await;
+    examine(world, peer, ExamineRequest { copies: false }).await
+}
+
+/// The same, and which copies differ from those of other members.
+pub(crate) async fn faults_and_copies(world: &World, peer: &str) -> Vec<Finding> {
+    examine(world, peer, ExamineRequest { copies: true }).await
+}
+
+async fn examine(world: &World, peer: &str, request: ExamineRequest) -> Vec<Finding> {
+    let answer = world.operator(peer).examine(request).await;
     let findings = answer.expect("it answers").into_inner().findings;
     let is_fault = |finding: &Finding| finding.state() != FindingState::Ok;
     findings.into_iter().filter(is_fault).collect()
