@@ -434,7 +434,7 @@ fn log_answer(gid: &Gid, answer: &CallbackAnswer) {
             debug!(%gid, "the hook has to apply changes of other peers")
         }
         CallbackAnswer::Refused { refusal } => {
-            info!(%gid, peer = %refusal.peer, sqlstate = refusal.sqlstate, message = refusal.message, "refused");
+            info!(%gid, peer = %refusal.peer, sqlstate = refusal.sqlstate, what = refusal.message, "refused");
         }
     }
 }

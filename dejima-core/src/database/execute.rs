@@ -234,11 +234,11 @@ impl Database {
         let refusal = refuse::refusal(self.peer(), error);
         let Refusal {
             sqlstate,
-            message,
+            message: what,
             detail,
             ..
         } = &refusal;
-        warn!(%gid, sqlstate, message, detail, "the database refuses");
+        warn!(%gid, sqlstate, what, detail, "the database refuses");
         refusal
     }
 
