@@ -10,4 +10,5 @@ mod execute;
 mod guard;
 mod hook;
 mod put;
+mod sessions;
 mod view;
