@@ -56,3 +56,7 @@ endurance TRANSACTIONS="1000000":
 # Every type and its boundary values between two real peers: writes docs/types.md.
 types:
     DEJIMA_TYPES=write cargo test --quiet --locked --package dejima-peer --test system values::
+
+# Fuzz each reader of bytes from outside for SECONDS (fuzz/README.md): needs a nightly compiler and cargo-fuzz.
+fuzz SECONDS="60":
+    fuzz/run {{SECONDS}}

@@ -11,7 +11,8 @@ DECLARE
   helper constant text := current_setting('dejima.helper');
   callback constant text := current_setting('dejima.callback');
   directly constant text := format(E'#!%s %s\n', helper, callback);
-  by_shell constant text := format(E'#!/bin/sh\nexec %s %s "$0" "$@"\n', helper, callback);
+  -- 010_role.sql lets no quote into these two, so a shell reads them as they are.
+  by_shell constant text := format(E'#!/bin/sh\nexec ''%s'' ''%s'' "$0" "$@"\n', helper, callback);
   -- 16 slices: 1.5 MiB of arguments in base64, and a stack limit of 8 MiB allows 2 MiB.
   slices constant text := (SELECT string_agg('slice_' || i || ' text', ', ' ORDER BY i) FROM generate_series(1, 16) AS i);
 BEGIN
@@ -27,8 +28,8 @@ BEGIN
   -- Says `ok`, or what is wrong with the helper, in the eyes of the server's own OS user.
   EXECUTE format('CREATE OR REPLACE FUNCTION dejima.probe_helper() RETURNS text LANGUAGE plsh AS %L', format(
 $shell$#!/bin/sh
-if ! [ -f %1$s ]; then echo 'is no file, or cannot be seen by the OS user of the server'
-elif ! [ -x %1$s ]; then echo 'cannot be executed by the OS user of the server'
+if ! [ -f '%1$s' ]; then echo 'is no file, or cannot be seen by the OS user of the server'
+elif ! [ -x '%1$s' ]; then echo 'cannot be executed by the OS user of the server'
 elif [ "$(ulimit -s)" != unlimited ] && [ "$(ulimit -s)" -lt 8192 ]; then echo 'would get too small a stack: start the server with ulimit -s 8192'
 else echo ok; fi
 $shell$, helper));

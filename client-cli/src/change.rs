@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use crate::arguments::{Assignment, Delete, Insert, Place, Sql, Update};
 use crate::failure::Failure;
 use crate::inspect;
-use crate::output::{Output, print, print_json, table};
+use crate::output::{Output, Rows, print, print_json};
 use crate::value::Text;
 
 /// `dejima insert`
@@ -227,7 +227,7 @@ impl StatementResult {
             return print(format_args!("done, {} rows", self.count));
         }
         let header: Vec<&str> = self.columns.iter().map(String::as_str).collect();
-        let mut rows = table(&header);
+        let mut rows = Rows::new(&header);
         for row in &self.rows {
             rows.add_row(row.iter().map(|value| value.as_deref().unwrap_or("NULL")));
         }

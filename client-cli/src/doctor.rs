@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::inspect::{bounded, operator, unanswered};
-use crate::output::{Output, print, print_json, table};
+use crate::output::{Output, Rows, print, print_json};
 
 /// As monitoring plugins end: 0 ok, 1 warning, 2 critical, 3 unknown.
 const UNKNOWN: u8 = 3;
@@ -72,7 +72,7 @@ async fn examine(address: Result<String, Failure>, copies: bool) -> Result<Vec<F
 }
 
 fn print_findings(findings: &[Finding], all: bool) -> anyhow::Result<()> {
-    let mut rows = table(&["state", "check", "what", "cure"]);
+    let mut rows = Rows::new(&["state", "check", "what", "cure"]);
     let shown = findings
         .iter()
         .filter(|found| all || found.state() != FindingState::Ok);

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 use tokio_postgres::error::DbError;
 
-use crate::output::Output;
+use crate::output::{Output, json_of, text_of};
 
 /// A failure in our own words.
 #[derive(Debug)]
@@ -57,8 +57,8 @@ pub(crate) fn report(error: &anyhow::Error, output: Output) -> ExitCode {
     }
     let said = Said::of(error);
     match output {
-        Output::Table => eprintln!("{}", said.text()),
-        Output::Json => eprintln!("{:#}", said.json()),
+        Output::Table => eprintln!("{}", text_of(&said.text())),
+        Output::Json => eprintln!("{}", json_of(&said.json())),
     }
     let failure = error.downcast_ref::<Failure>();
     ExitCode::from(failure.map_or(1, |failure| failure.status))

@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use crate::failure::Failure;
-use crate::output::{Output, print, print_json, table};
+use crate::output::{Output, Rows, print, print_json};
 
 /// The longest wait for an answer of the peer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub(crate) async fn peers(address: &str, output: Output) -> anyhow::Result<()> {
         let peers: Vec<Value> = peers.iter().map(peer_json).collect();
         return Ok(print_json(&json!({ "peers": peers }))?);
     }
-    let mut rows = table(&["name", "type", "address", "state", "last answer", "error"]);
+    let mut rows = Rows::new(&["name", "type", "address", "state", "last answer", "error"]);
     for peer in &peers {
         let last = peer
             .last_answer_ms_ago
@@ -63,7 +63,7 @@ pub(crate) async fn groups(address: &str, stats: bool, output: Output) -> anyhow
 }
 
 fn print_groups(groups: &[Group], peer_groups: &[PeerGroup]) -> anyhow::Result<()> {
-    let mut rows = table(&["table", "members", "columns", "complete"]);
+    let mut rows = Rows::new(&["table", "members", "columns", "complete"]);
     for group in groups {
         rows.add_row([
             &group.table,
@@ -73,7 +73,7 @@ fn print_groups(groups: &[Group], peer_groups: &[PeerGroup]) -> anyhow::Result<(
         ]);
     }
     print(rows)?;
-    let mut rows = table(&["dejima tables", "attributes", "peers"]);
+    let mut rows = Rows::new(&["dejima tables", "attributes", "peers"]);
     for group in peer_groups {
         rows.add_row([
             &group.dejima_tables.join(", "),
@@ -118,7 +118,7 @@ fn print_detection(detection: &Detection) -> anyhow::Result<()> {
         ("last broadcast", ago(detection.last_broadcast_ms_ago)),
         ("complete since", complete),
     ];
-    let mut rows = table(&["detection", "since the peer started"]);
+    let mut rows = Rows::new(&["detection", "since the peer started"]);
     for (name, value) in facts {
         rows.add_row([name, &value]);
     }
@@ -146,7 +146,7 @@ pub(crate) async fn tables(address: &str, output: Output) -> anyhow::Result<()> 
             &json!({ "tables": tables.collect::<Vec<_>>() }),
         )?);
     }
-    let mut rows = table(&[
+    let mut rows = Rows::new(&[
         "table",
         "column",
         "type",

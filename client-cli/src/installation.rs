@@ -12,6 +12,9 @@ use crate::output::print;
 pub(crate) async fn install(arguments: Install) -> anyhow::Result<()> {
     let peer = PeerName::new(&arguments.name)
         .map_err(|error| Failure::usage(format!("--name: {error}")))?;
+    if arguments.helper.to_str().is_none() {
+        Err(Failure::usage("--helper: the path is no UTF-8"))?;
+    }
     let installation = Installation {
         peer,
         helper: arguments.helper,

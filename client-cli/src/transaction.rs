@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::arguments::Resolve;
 use crate::failure::Failure;
 use crate::inspect::{bounded, duration_text, operator, unanswered};
-use crate::output::{Output, is_terminal, print, print_json, table};
+use crate::output::{Output, Rows, is_terminal, print, print_json, print_text};
 
 /// All in flight.
 pub(crate) async fn list(address: &str, output: Output) -> anyhow::Result<()> {
@@ -31,7 +31,7 @@ pub(crate) async fn list(address: &str, output: Output) -> anyhow::Result<()> {
     if transactions.is_empty() {
         return Ok(print("No global transaction is in flight at this peer.")?);
     }
-    let mut rows = table(&[
+    let mut rows = Rows::new(&[
         "gid",
         "state",
         "age",
@@ -75,7 +75,7 @@ pub(crate) async fn show(address: &str, gid: &str, output: Output) -> anyhow::Re
     }
     print_facts(transaction, &shown)?;
     print_rows(&shown)?;
-    let mut locks = table(&["locked", "mode", "granted"]);
+    let mut locks = Rows::new(&["locked", "mode", "granted"]);
     for lock in &shown.locks {
         let granted = if lock.granted { "yes" } else { "no: it waits" };
         locks.add_row([lock.on.as_str(), lock.mode.as_str(), granted]);
@@ -85,7 +85,7 @@ pub(crate) async fn show(address: &str, gid: &str, output: Output) -> anyhow::Re
         print("Locks on single rows are in the rows themselves: nobody can count them.")?;
     }
     if !shown.unseen.is_empty() {
-        print(format_args!(
+        print_text(format_args!(
             "The database could not be looked at: {}",
             shown.unseen
         ))?;
@@ -94,7 +94,7 @@ pub(crate) async fn show(address: &str, gid: &str, output: Output) -> anyhow::Re
 }
 
 fn print_facts(transaction: &Transaction, shown: &ShowTransactionResponse) -> anyhow::Result<()> {
-    let mut facts = table(&["transaction", &transaction.gid]);
+    let mut facts = Rows::new(&["transaction", &transaction.gid]);
     let pid = shown.pid.map(|pid| pid.to_string()).unwrap_or_default();
     let rows = [
         ("origin", transaction.origin.clone()),
@@ -112,7 +112,7 @@ fn print_facts(transaction: &Transaction, shown: &ShowTransactionResponse) -> an
 }
 
 fn print_rows(shown: &ShowTransactionResponse) -> anyhow::Result<()> {
-    let mut rows = table(&["table", "operation", "key", "columns"]);
+    let mut rows = Rows::new(&["table", "operation", "key", "columns"]);
     for row in &shown.changes {
         rows.add_row([
             &row.table,
@@ -128,7 +128,7 @@ fn print_rows(shown: &ShowTransactionResponse) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let mut rows = table(&["base table", "row before it was updated or deleted"]);
+    let mut rows = Rows::new(&["base table", "row before it was updated or deleted"]);
     for MarkedRow {
         base_table,
         columns,
@@ -257,7 +257,7 @@ fn confirm(
             Failure::new(question, format!("To {word} it all the same, say --yes.")).into(),
         );
     }
-    print(question)?;
+    print_text(question)?;
     print(format_args!(
         "Type {word} to go on, anything else to leave it as it is:"
     ))?;
@@ -307,7 +307,7 @@ fn conclude(
         }
     };
     if output == Output::Table {
-        return Ok(print(text)?);
+        return Ok(print_text(text)?);
     }
     let mut document = json!({ "gid": gid, "decision": word(chosen), "asked": asked_json(asked) });
     for (name, value) in outcome.as_object().into_iter().flatten() {

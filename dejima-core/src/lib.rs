@@ -8,6 +8,7 @@ pub mod delta;
 pub mod examine;
 pub mod group;
 pub mod name;
+pub mod plain;
 pub mod refusal;
 pub mod strategy;
 pub mod transaction;

@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plain;
+
 /// PostgreSQL keeps 63 bytes of an identifier (NAMEDATALEN - 1).
 pub const IDENTIFIER_BYTES_MAX: usize = 63;
 /// Leaves room for two peer names and a gid in the 199 bytes that PREPARE TRANSACTION takes.
 pub const PEER_NAME_BYTES_MAX: usize = 40;
 
-/// Why a text is not a name.
+/// How much of a text that is no name an error shows.
+const SHOWN_CHARS_MAX: usize = 80;
+
+/// Why a text is not a name. It shows the text as far as that is fit for a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// A peer's name goes into gids, file names and log lines.
@@ -91,7 +96,7 @@ impl PeerName {
             && bytes.next().is_some_and(|b| b.is_ascii_lowercase())
             && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
         fits.then(|| Self(text.into()))
-            .ok_or_else(|| InvalidName::Peer(text.to_owned()))
+            .ok_or_else(|| InvalidName::Peer(plain::line(text, SHOWN_CHARS_MAX)))
     }
 
     /// A hash that is the same at every peer and in every version: FNV-1a, mixed so that each bit depends on all.
@@ -109,14 +114,14 @@ impl TableName {
         let fits =
             (1..=IDENTIFIER_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
         fits.then(|| Self(text.into()))
-            .ok_or_else(|| InvalidName::Table(text.to_owned()))
+            .ok_or_else(|| InvalidName::Table(plain::line(text, SHOWN_CHARS_MAX)))
     }
 }
 
 impl Gid {
     /// Checks and takes a gid.
     pub fn new(text: &str) -> Result<Self, InvalidName> {
-        let invalid = || InvalidName::Gid(text.to_owned());
+        let invalid = || InvalidName::Gid(plain::line(text, SHOWN_CHARS_MAX));
         let (origin, id) = text.split_once(':').ok_or_else(invalid)?;
         PeerName::new(origin).map_err(|_| invalid())?;
         let is_id = id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
@@ -130,6 +135,19 @@ impl Gid {
     }
 }
 
+/// What a participant's prepared transaction is called: `dejima:<me>:<parent>:<gid>`, 166 bytes at most. All three are
+/// checked when they are made, so no quote can be in them.
+pub fn prepared_name(me: &PeerName, parent: &PeerName, gid: &Gid) -> String {
+    format!("dejima:{me}:{parent}:{gid}")
+}
+
+/// The gid and the parent in the name of a prepared transaction of this peer; none if it is called otherwise.
+pub fn read_prepared_name(me: &PeerName, name: &str) -> Option<(Gid, PeerName)> {
+    let rest = name.strip_prefix("dejima:")?.strip_prefix(me.as_str())?;
+    let (parent, gid) = rest.strip_prefix(':')?.split_once(':')?;
+    Some((Gid::new(gid).ok()?, PeerName::new(parent).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +157,20 @@ mod tests {
         assert!(PeerName::new("bank-2").is_ok());
         for bad in ["", "Bank", "2bank", "a b", "a'b", &"a".repeat(41)] {
             assert_eq!(PeerName::new(bad), Err(InvalidName::Peer(bad.to_owned())));
+        }
+    }
+
+    #[test]
+    fn an_error_shows_no_more_than_is_fit_for_a_log() {
+        let long = format!("\u{1b}[2J\n{}", "x".repeat(1_000_000));
+        for error in [
+            PeerName::new(&long).expect_err("none"),
+            TableName::new(&long).expect_err("none"),
+            Gid::new(&long).expect_err("none"),
+        ] {
+            let shown = error.to_string();
+            assert!(shown.len() < 300 && !shown.contains(char::is_control));
+            assert!(shown.contains("\\u{1b}[2J\\nxxx"), "{shown}");
         }
     }
 

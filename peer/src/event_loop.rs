@@ -8,6 +8,7 @@ use std::time::Duration;
 use dejima_core::crash_point;
 use dejima_core::group::{self, CallId, Fact, Said};
 use dejima_core::name::{Gid, PeerName, TableName};
+use dejima_core::plain;
 use dejima_core::transaction::{
     self, Answer, CallbackAnswer, Membership, Message, Millis, Request, Silence,
 };
@@ -22,6 +23,9 @@ use crate::store::Store;
 
 /// How often a fact is tried to be saved; after that the next start asks the seeds again.
 const SAVE_ATTEMPTS: usize = 8;
+
+/// A complaint may show names that other peers have chosen.
+const COMPLAINT_CHARS_MAX: usize = 2_000;
 
 /// The machines, and everything that connects them with the world.
 pub struct EventLoop {
@@ -253,7 +257,9 @@ impl EventLoop {
             }
             group::Output::Save(facts) => self.save(facts),
             group::Output::CountBeyond(overtaken) => self.count_beyond(overtaken),
-            group::Output::Complain(complaint) => warn!("{complaint}"),
+            group::Output::Complain(complaint) => {
+                warn!("{}", plain::line(&complaint, COMPLAINT_CHARS_MAX));
+            }
         }
     }
 
@@ -428,7 +434,7 @@ fn log_answer(gid: &Gid, answer: &CallbackAnswer) {
             debug!(%gid, "the hook has to apply changes of other peers")
         }
         CallbackAnswer::Refused { refusal } => {
-            info!(%gid, peer = %refusal.peer, sqlstate = refusal.sqlstate, message = refusal.message, "refused");
+            info!(%gid, peer = %refusal.peer, sqlstate = refusal.sqlstate, what = refusal.message, "refused");
         }
     }
 }

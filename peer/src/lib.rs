@@ -2,7 +2,8 @@
 //!
 //! [`daemon::run`] is the whole life of a peer. One task, the [`event_loop`], owns the machines of
 //! `dejima-core`; everything else here carries events to it and carries out what it wants: [`server`] and
-//! [`client`] speak gRPC, [`wire`] translates, [`capture`] puts large captures together, [`metrics`] serves what is counted.
+//! [`client`] speak gRPC, [`wire`] translates, [`capture`] puts large captures together, [`metrics`] serves what is counted. [`helper`]
+//! is what the program `dejima-callback` reads and says.
 
 pub mod capture;
 pub mod client;
@@ -11,6 +12,7 @@ pub mod copies;
 pub mod daemon;
 pub mod event;
 pub mod event_loop;
+pub mod helper;
 pub mod logging;
 pub mod metrics;
 pub mod operator;

@@ -1,6 +1,6 @@
 //! `dejima explain`: what a statement would write, and who would hear of it. Nothing is executed.
 
-mod statement;
+pub(crate) mod statement;
 mod target;
 
 use dejima_proto::v1::{BaseTableChange, ScopePeer, ScopeRequest, ScopeResponse, ScopeTable};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::arguments::Explain;
 use crate::change::connect;
 use crate::inspect::{bounded, complete_text, operator, unanswered};
-use crate::output::{Output, print, print_json, table};
+use crate::output::{Output, Rows, print, print_json, print_text};
 use statement::Operation;
 use target::{Follower, Target};
 
@@ -63,7 +63,7 @@ fn refusals(scope: &ScopeResponse) -> Vec<String> {
 }
 
 fn print_explained(targets: &[Target], scope: &ScopeResponse) -> anyhow::Result<()> {
-    let mut rows = table(&["writes", "base table", "columns"]);
+    let mut rows = Rows::new(&["writes", "base table", "columns"]);
     for target in targets {
         let columns = match target.operation {
             Operation::Update => target.columns.join(", "),
@@ -79,14 +79,14 @@ fn print_explained(targets: &[Target], scope: &ScopeResponse) -> anyhow::Result<
     }
     for target in targets {
         for follower in &target.followers {
-            print(follower_text(target, follower))?;
+            print_text(follower_text(target, follower))?;
         }
     }
     Ok(())
 }
 
 fn print_scope(scope: &ScopeResponse) -> anyhow::Result<()> {
-    let mut rows = table(&["Dejima table", "columns", "complete"]);
+    let mut rows = Rows::new(&["Dejima table", "columns", "complete"]);
     for ScopeTable {
         table,
         columns,
@@ -101,7 +101,7 @@ fn print_scope(scope: &ScopeResponse) -> anyhow::Result<()> {
         ]);
     }
     print(rows)?;
-    let mut rows = table(&["may reach", "by", "told by", "state"]);
+    let mut rows = Rows::new(&["may reach", "by", "told by", "state"]);
     for peer in &scope.peers {
         let teller = if peer.is_direct {
             "this peer"
@@ -126,7 +126,7 @@ fn print_scope(scope: &ScopeResponse) -> anyhow::Result<()> {
             "No absent peer and no incomplete group would have it refused now.",
         )?);
     }
-    Ok(print(format_args!(
+    Ok(print_text(format_args!(
         "It would be refused now: {}.",
         refusals.join("; ")
     ))?)

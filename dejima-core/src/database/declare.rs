@@ -280,22 +280,39 @@ impl Database {
             let Some(condition) = &strategy.condition else {
                 continue;
             };
+            let refused = |e: tokio_postgres::Error| {
+                Error::BaseTable {
+                peer: self.peer().clone(),
+                table: strategy.table.to_string(),
+                problem: format!("its `where` is refused: {}", describe(&e)),
+                cure: "write one condition, of columns of the base table, constants, and functions that are IMMUTABLE".into(),
+            }
+            };
+            let base = strategy.base.sql_name();
+            for sql in self_contained(&base, condition) {
+                transaction.prepare(&sql).await.map_err(refused)?;
+            }
             // Created under the base table's name, which the condition may use.
             let name = format!("dejima.{}", identifier(&strategy.base.name));
             let sql = format!(
                 "SAVEPOINT condition; ALTER TABLE IF EXISTS {name} RENAME TO \"dejima out of the way\"; \
-                 CREATE TABLE {name} (LIKE {}); CREATE INDEX ON {name} ((1)) WHERE ({condition}\n); ROLLBACK TO SAVEPOINT condition",
-                strategy.base.sql_name(),
+                 CREATE TABLE {name} (LIKE {base}); CREATE INDEX ON {name} ((1)) WHERE ({condition}\n); ROLLBACK TO SAVEPOINT condition"
             );
-            transaction.batch_execute(&sql).await.map_err(|e| Error::BaseTable {
-                peer: self.peer().clone(),
-                table: strategy.table.to_string(),
-                problem: format!("its `where` is refused: {}", describe(&e)),
-                cure: "use only columns of the base table, constants, and functions that are IMMUTABLE".into(),
-            })?;
+            transaction.batch_execute(&sql).await.map_err(refused)?;
         }
         Ok(())
     }
+}
+
+/// What PostgreSQL can parse exactly if the condition is one expression that stays inside of its parentheses: alone it
+/// must make sense, so each of its parentheses closes one of its own; between parentheses it must, so it ends with
+/// itself. A statement that is prepared is one statement, and is not executed.
+fn self_contained(base: &str, condition: &str) -> [String; 2] {
+    let from = format!("SELECT FROM {base} WHERE");
+    [
+        format!("{from} {condition}\n"),
+        format!("{from} ({condition}\n)"),
+    ]
 }
 
 /// Keeps the grants on the view if its columns allow it.

@@ -16,7 +16,7 @@ use super::refuse;
 use super::{Database, session::Session};
 use crate::crash_point::Passage;
 use crate::delta::{Captured, Put};
-use crate::name::{Gid, PeerName, TableName};
+use crate::name::{Gid, PeerName, TableName, prepared_name};
 use crate::refusal::{Refusal, sqlstate};
 use crate::transaction::{Answer, Decision, Request};
 
@@ -214,9 +214,8 @@ impl Database {
         self.finish_prepared("ROLLBACK", name).await
     }
 
-    /// Both names and the gid are checked when they are made: no quote can be in them.
     pub(super) fn prepared_name(&self, parent: &PeerName, gid: &Gid) -> String {
-        format!("dejima:{}:{parent}:{gid}", self.peer())
+        prepared_name(self.peer(), parent, gid)
     }
 
     /// Two transactions that wait for each other at two peers must not give up at the same moment: each waits
@@ -234,11 +233,11 @@ impl Database {
         let refusal = refuse::refusal(self.peer(), error);
         let Refusal {
             sqlstate,
-            message,
+            message: what,
             detail,
             ..
         } = &refusal;
-        warn!(%gid, sqlstate, message, detail, "the database refuses");
+        warn!(%gid, sqlstate, what, detail, "the database refuses");
         refusal
     }
 

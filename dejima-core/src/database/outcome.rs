@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::Database;
 use super::error::describe;
-use crate::name::{Gid, PeerName};
+use crate::name::{Gid, PeerName, read_prepared_name};
 use crate::transaction::{Answer, Outcome, Recovered};
 
 const LOCKS: &str = "SELECT gid, pg_try_advisory_xact_lock_shared(hashtextextended(gid, 0)) FROM unnest($1::text[]) AS gid";
@@ -116,7 +116,7 @@ impl Database {
             decided: decided.iter().filter_map(gid_and_peers).collect(),
             prepared: prepared
                 .iter()
-                .filter_map(|row| gid_and_parent(row.get(0), &former))
+                .filter_map(|row| gid_and_parent(self.peer(), row.get(0)))
                 .collect(),
             finished: finished.iter().filter_map(gid_and_peers).collect(),
             resolved,
@@ -151,12 +151,9 @@ pub(super) fn gid_and_peers(row: &Row) -> Option<(Gid, Vec<PeerName>)> {
     read
 }
 
-/// Reads `dejima:<self>:<parent>:<gid>`.
-pub(super) fn gid_and_parent(name: &str, former: &str) -> Option<(Gid, PeerName)> {
-    let read = name.strip_prefix(former).and_then(|rest| {
-        let (parent, gid) = rest.split_once(':')?;
-        Some((Gid::new(gid).ok()?, PeerName::new(parent).ok()?))
-    });
+/// Reads the name of a prepared transaction of this peer.
+pub(super) fn gid_and_parent(me: &PeerName, name: &str) -> Option<(Gid, PeerName)> {
+    let read = read_prepared_name(me, name);
     if read.is_none() {
         warn!(
             prepared = name,

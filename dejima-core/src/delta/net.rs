@@ -404,6 +404,18 @@ mod tests {
     }
 
     #[test]
+    fn invariant_8_a_row_that_comes_back_under_its_key_is_the_one_that_went() {
+        // All told at once, as a hook does.
+        assert_eq!(net(&["a=1>;>a=2"]), ["update a 1=2"]);
+        assert_eq!(net(&["a=1>;>a=2;a=2>b=2"]), ["update a 0=b,1=2"]);
+        assert_eq!(net(&["a=1>;>a=2;a=2>b=2;b=2>a=1"]), Vec::<String>::new());
+        assert_eq!(
+            net(&["a=1>;>a=2;a=2>b=2;>a=3"]),
+            ["update a 0=b,1=2", "insert a 0=a,1=3"]
+        );
+    }
+
+    #[test]
     fn keys_change_hands_within_one_statement() {
         assert_eq!(net(&["a=1>b=1;b=2>a=2"]), ["update a 0=b", "update b 0=a"]);
         assert_eq!(

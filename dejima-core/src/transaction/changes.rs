@@ -241,7 +241,8 @@ fn reconcile_cells(
     for (&column, cell) in known.iter_mut() {
         let value = held(column);
         if value != cell.value {
-            if cell.revision == REVISION_MAX {
+            // A member may have sent a higher one.
+            if cell.revision >= REVISION_MAX {
                 return Err(Fault::Unsettled(column));
             }
             *cell = Cell {

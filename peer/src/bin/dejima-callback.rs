@@ -9,15 +9,15 @@
 use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dejima_core::crash_point::{self, CrashPoint, Moment, Role, Step};
+use dejima_peer::helper::{Kind, Question, line_of, refused, too_large};
 use dejima_proto::v1::callback_client::CallbackClient;
-use dejima_proto::v1::close_response::Answer;
-use dejima_proto::v1::{CloseRequest, CloseResponse, Refusal, UploadRequest};
+use dejima_proto::v1::{CloseRequest, UploadRequest};
 use serde_json::json;
 use tonic::transport::{Channel, Endpoint};
 
@@ -30,35 +30,14 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// The answer may carry the changes of other peers; the peer is trusted.
 const ANSWER_BYTES_MAX: usize = 1 << 30;
 
-const CONNECTION_FAILURE: &str = "08006";
-
 fn main() {
     let answer = answer(std::env::args_os().skip(1));
     // If nobody reads the answer, nobody can be told.
     drop(writeln!(std::io::stdout().lock(), "{answer}"));
 }
 
-/// What the hook asks.
-struct Question {
-    address: String,
-    gid: String,
-    kind: Kind,
-}
-
-enum Kind {
-    Close {
-        round: u32,
-        parts: u32,
-        capture: Vec<u8>,
-    },
-    Upload {
-        first: u32,
-        slices: Vec<OsString>,
-    },
-}
-
 fn answer(arguments: impl Iterator<Item = OsString>) -> String {
-    let Some(question) = parse(arguments) else {
+    let Some(question) = Question::parse(arguments) else {
         let usage = "dejima-callback ADDRESS TEMPFILE close GID ROUND PARTS CAPTURE | upload GID FIRST_PART BASE64...";
         return refused(
             "",
@@ -94,30 +73,6 @@ fn crash_point_at(moment: Moment) -> CrashPoint {
         step: Step::Callback,
         moment,
     }
-}
-
-fn parse(mut arguments: impl Iterator<Item = OsString>) -> Option<Question> {
-    let address = arguments.next()?.into_string().ok()?;
-    let _tempfile = arguments.next()?;
-    let kind = arguments.next()?;
-    let gid = arguments.next()?.into_string().ok()?;
-    let kind = match kind.as_bytes() {
-        b"close" => Kind::Close {
-            round: number(&mut arguments)?,
-            parts: number(&mut arguments)?,
-            capture: arguments.next()?.into_vec(),
-        },
-        b"upload" => Kind::Upload {
-            first: number(&mut arguments)?,
-            slices: arguments.collect(),
-        },
-        _ => return None,
-    };
-    Some(Question { address, gid, kind })
-}
-
-fn number(arguments: &mut impl Iterator<Item = OsString>) -> Option<u32> {
-    arguments.next()?.to_str()?.parse().ok()
 }
 
 async fn ask(question: Question) -> String {
@@ -184,7 +139,7 @@ async fn close(mut peer: CallbackClient<Channel>, request: CloseRequest) -> Resu
         .close(request)
         .await
         .map_err(|status| status_text(&status))?;
-    Ok(to_json(&gid, response.into_inner()))
+    Ok(line_of(&gid, response.into_inner()))
 }
 
 async fn upload(
@@ -223,57 +178,6 @@ async fn upload(
         }
     }
     Ok(json!({"answer": "uploaded"}).to_string())
-}
-
-fn to_json(gid: &str, response: CloseResponse) -> String {
-    match response.answer {
-        Some(Answer::Voted(voted)) => {
-            json!({"answer": "voted", "participants": voted.participants}).to_string()
-        }
-        Some(Answer::Unshared(_)) => json!({"answer": "unshared"}).to_string(),
-        // The puts are JSON already, and may be large.
-        Some(Answer::Apply(apply)) => format!("{{\"answer\":\"apply\",\"puts\":{}}}", apply.puts),
-        Some(Answer::Refused(refusal)) => refusal_json(&refusal),
-        None => refused(
-            gid,
-            "the local peer gives an answer that is not understood",
-            "",
-            "See that helper and peer have the same version.",
-        ),
-    }
-}
-
-fn refusal_json(refusal: &Refusal) -> String {
-    json!({
-        "answer": "refused",
-        "peer": refusal.peer,
-        "sqlstate": refusal.sqlstate,
-        "message": refusal.message,
-        "detail": refusal.detail,
-        "hint": refusal.hint,
-    })
-    .to_string()
-}
-
-fn refused(gid: &str, message: &str, detail: &str, hint: &str) -> String {
-    refused_as(CONNECTION_FAILURE, gid, message, detail, hint)
-}
-
-/// program_limit_exceeded: trying again is of no use.
-fn too_large(gid: &str, why: &str) -> String {
-    let hint = "Change fewer rows in one transaction, or raise limits.delta_bytes_max at the peer.";
-    refused_as("54000", gid, "the transaction changes too much", why, hint)
-}
-
-fn refused_as(sqlstate: &str, gid: &str, message: &str, detail: &str, hint: &str) -> String {
-    refusal_json(&Refusal {
-        // The gid begins with the name of the peer whose database this is.
-        peer: gid.split(':').next().unwrap_or_default().to_owned(),
-        sqlstate: sqlstate.to_owned(),
-        message: message.to_owned(),
-        detail: detail.to_owned(),
-        hint: hint.to_owned(),
-    })
 }
 
 fn away(gid: &str, address: &str, why: &str) -> String {

@@ -14,6 +14,12 @@ use super::{Config, DatabaseConfig, Error, LimitsConfig, LogConfig, LogFormat};
 
 /// Variables that are no keys of the file.
 const OTHER_VARIABLES: [&str; 2] = ["DEJIMA_CONFIG", "DEJIMA_SEED"];
+/// The longest bound of waiting.
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// More threads than any machine has cores.
+const THREADS_MAX: usize = 1_024;
+/// No server takes more (max_connections).
+const POOL_MAX: usize = 262_143;
 
 /// Reads the file that the flags name, the environment and the flags.
 pub fn read(
@@ -135,19 +141,32 @@ fn finish(
             .map(|metrics| address::listen(&metrics))
             .transpose()
             .map_err(invalid("metrics"))?,
-        threads: at_least_one("threads", merged.threads.unwrap_or(1))?,
+        threads: at_most("threads", merged.threads.unwrap_or(1), THREADS_MAX)?,
         database: DatabaseConfig {
             url: needed("database.url", merged.database.url)?,
-            pool: at_least_one("database.pool", merged.database.pool.unwrap_or(16))?,
+            pool: at_most(
+                "database.pool",
+                merged.database.pool.unwrap_or(16),
+                POOL_MAX,
+            )?,
         },
         limits: LimitsConfig {
-            transaction_ms_max: merged.limits.transaction_ms_max.unwrap_or(4_000),
-            lock_wait_ms_max: merged.limits.lock_wait_ms_max.unwrap_or(250),
+            transaction_ms_max: at_most_a_day(
+                "limits.transaction_ms_max",
+                merged.limits.transaction_ms_max.unwrap_or(4_000),
+            )?,
+            lock_wait_ms_max: at_most_a_day(
+                "limits.lock_wait_ms_max",
+                merged.limits.lock_wait_ms_max.unwrap_or(250),
+            )?,
             delta_bytes_max: at_least_one(
                 "limits.delta_bytes_max",
                 merged.limits.delta_bytes_max.unwrap_or(256 << 20),
             )?,
-            stop_ms_max: merged.limits.stop_ms_max.unwrap_or(10_000),
+            stop_ms_max: at_most_a_day(
+                "limits.stop_ms_max",
+                merged.limits.stop_ms_max.unwrap_or(10_000),
+            )?,
         },
         log: LogConfig {
             filter: merged.log.filter.unwrap_or_else(|| "info".into()),
@@ -184,6 +203,25 @@ fn at_least_one(key: &str, number: usize) -> Result<usize, Error> {
         Err(Error::invalid(key, "must be 1 at least"))
     } else {
         Ok(number)
+    }
+}
+
+fn at_most(key: &str, number: usize, most: usize) -> Result<usize, Error> {
+    if number > most {
+        Err(Error::invalid(key, format!("must be {most} at most")))
+    } else {
+        at_least_one(key, number)
+    }
+}
+
+fn at_most_a_day(key: &str, ms: u64) -> Result<u64, Error> {
+    if ms > DAY_MS {
+        Err(Error::invalid(
+            key,
+            format!("must be {DAY_MS} (a day) at most"),
+        ))
+    } else {
+        Ok(ms)
     }
 }
 

@@ -276,6 +276,21 @@ fn values_that_are_no_good_name_the_cure() {
             "[limits]\ndelta_bytes_max = 0\n[database]",
             "bank.toml, line 6: `limits.delta_bytes_max`: must be 1 at least",
         ),
+        (
+            "[database]",
+            "[limits]\ntransaction_ms_max = 9223372036854775807\n[database]",
+            "`limits.transaction_ms_max`: must be 86400000 (a day) at most",
+        ),
+        (
+            "[database]",
+            "[database]\npool = 9223372036854775807",
+            "`database.pool`: must be 262143 at most",
+        ),
+        (
+            "http://127.0.0.1:7002/",
+            "http://a b\\u001b:7002",
+            "is no peer's address: use http://HOST:PORT",
+        ),
     ];
     for (right, wrong, expected) in cases {
         let said = mistake(&BANK.replace(right, wrong));

@@ -3,6 +3,7 @@
 use dejima_core::delta::Schema;
 use dejima_core::examine::Copy;
 use dejima_core::name::{PeerName, TableName};
+use dejima_core::plain;
 use dejima_core::refusal::Refusal;
 use dejima_core::transaction::{Message, Tally};
 use dejima_proto::v1;
@@ -16,6 +17,9 @@ use super::Entrance;
 use crate::client::ADDRESSEE;
 use crate::event::{self, Event};
 use crate::wire::{self, Head, IncomingDelta, Invalid};
+
+/// How much of another peer's list of columns is shown.
+const SHOWN_CHARS_MAX: usize = 1_000;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -227,7 +231,7 @@ impl Entrance {
             .collect();
         let why = format!(
             "Dejima table \"{table}\" has columns ({}) at peer \"{from}\" and ({}) at peer \"{}\".",
-            incoming.columns.join(", "),
+            plain::line(&incoming.columns.join(", "), SHOWN_CHARS_MAX),
             own.join(", "),
             self.me
         );

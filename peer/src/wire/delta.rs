@@ -1,17 +1,18 @@
 //! Deltas: cut into parts to be sent, put together and checked when received.
 
 use std::collections::{BTreeMap, btree_map};
-use std::sync::Arc;
 
 use dejima_core::delta::{Cell, Change, ColumnIndex, Delta, Key, RowId, Schema, Value};
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{GroupVersion, Millis, RequestId};
 use dejima_proto::v1;
 
-use super::{Invalid, gid, peer, table};
+use super::{Invalid, gid, peer, storable, table};
 
 /// A part is closed when its rows reach this size: large enough to cost little, small enough to flow.
 const PART_BYTES: usize = 1 << 20;
+/// A week. No peer is configured for more than a day, and no transaction has so many rows.
+const PATIENCE_MS_MAX: Millis = 7 * 24 * 60 * 60 * 1_000;
 
 /// What stands at the head of every part of a delta.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +164,10 @@ impl IncomingDelta {
             group: GroupVersion(part.group),
             patience_ms: part.patience_ms,
         };
+        if head.patience_ms > PATIENCE_MS_MAX {
+            let why = format!("no transaction may take {} ms", head.patience_ms);
+            return Err(Invalid::Contradiction(why));
+        }
         Ok(Self {
             head,
             columns: part.columns,
@@ -217,7 +222,11 @@ fn row_from_wire(row: v1::Row, schema: &Schema) -> Result<(Key, Change), Invalid
         );
         return Err(Invalid::Contradiction(why));
     }
-    let key: Key = row.key.into_iter().map(Arc::from).collect();
+    let key: Key = row
+        .key
+        .into_iter()
+        .map(storable)
+        .collect::<Result<_, _>>()?;
     let change = match row.change.ok_or(Invalid::Missing("a row's change"))? {
         v1::row::Change::Insert(insert) => {
             let new = cells_from_wire(insert.cells, schema)?;
@@ -248,7 +257,7 @@ fn cells_from_wire(
     let mut checked = BTreeMap::new();
     for cell in cells {
         let column = column(cell.column, schema)?;
-        let value = cell.value.map(Arc::from);
+        let value = cell.value.map(storable).transpose()?;
         if value.is_none() && schema.key.contains(&column) {
             return Err(Invalid::Contradiction("a key column cannot be NULL".into()));
         }
@@ -275,7 +284,8 @@ fn olds_from_wire(
     let mut checked = BTreeMap::new();
     for old in olds {
         let column = column(old.column, schema)?;
-        if checked.insert(column, old.value.map(Arc::from)).is_some() {
+        let value = old.value.map(storable).transpose()?;
+        if checked.insert(column, value).is_some() {
             return Err(twice(column, schema));
         }
     }

@@ -5,10 +5,19 @@ use std::sync::Arc;
 
 use dejima_core::delta::{Column, Schema};
 use dejima_core::group::{Attribute, Covered, Fact, Heard, Links, Said, Shape};
-use dejima_core::name::TableName;
+use dejima_core::name::{IDENTIFIER_BYTES_MAX, TableName};
+use dejima_core::plain;
 use dejima_proto::v1;
+use tonic::transport::Uri;
 
-use super::{Invalid, peer, table};
+use super::{Invalid, SHOWN_CHARS_MAX, peer, storable, table};
+
+/// PostgreSQL gives a view no more columns (MaxTupleAttributeNumber).
+const COLUMNS_MAX: usize = 1_664;
+/// A name of a type has its schema's name, quotes and a length.
+const TYPE_BYTES_MAX: usize = 4 * IDENTIFIER_BYTES_MAX + 64;
+/// A host's name has at most 253 bytes (RFC 1035).
+const ADDRESS_BYTES_MAX: usize = 300;
 
 /// One half of an Exchange, to be sent.
 pub fn said_to_wire(said: &Said) -> (Vec<v1::Fact>, Option<v1::Covered>, Option<v1::Heard>) {
@@ -99,11 +108,15 @@ pub fn fact_to_wire(fact: &Fact) -> v1::Fact {
 /// A fact that was received.
 pub fn fact_from_wire(fact: v1::Fact) -> Result<Fact, Invalid> {
     let table = table(&fact.table)?;
-    if !fact.address.starts_with("http://") && !fact.address.starts_with("https://") {
+    if !is_address(&fact.address) {
         return Err(Invalid::Contradiction(format!(
             "\"{}\" is no peer's address",
-            fact.address
+            plain::line(&fact.address, SHOWN_CHARS_MAX)
         )));
+    }
+    if fact.columns.len() > COLUMNS_MAX {
+        let why = format!("Dejima table \"{table}\" has too many columns");
+        return Err(Invalid::Contradiction(why));
     }
     let links = links(&fact.columns)?;
     let schema = schema(&table, &fact.key, fact.columns)?;
@@ -128,17 +141,44 @@ pub fn attribute_to_wire(attribute: &Attribute) -> v1::Attribute {
     }
 }
 
+/// Whether a peer could be called there.
+fn is_address(address: &str) -> bool {
+    let has_scheme = address.starts_with("http://") || address.starts_with("https://");
+    has_scheme && address.len() <= ADDRESS_BYTES_MAX && address.parse::<Uri>().is_ok()
+}
+
+/// The name of a column at some peer: what PostgreSQL takes for one.
+fn column_name(name: &str) -> Result<String, Invalid> {
+    if (1..=IDENTIFIER_BYTES_MAX).contains(&name.len()) {
+        return Ok(storable(name.to_owned())?.as_ref().to_owned());
+    }
+    Err(Invalid::Contradiction(format!(
+        "\"{}\" is no name of a column",
+        plain::line(name, SHOWN_CHARS_MAX)
+    )))
+}
+
+fn type_name(name: String) -> Result<String, Invalid> {
+    if name.len() <= TYPE_BYTES_MAX {
+        return Ok(storable(name)?.as_ref().to_owned());
+    }
+    Err(Invalid::Contradiction(format!(
+        "\"{}\" is no name of a type",
+        plain::line(&name, SHOWN_CHARS_MAX)
+    )))
+}
+
 fn links(columns: &[v1::Column]) -> Result<Links, Invalid> {
     let attribute = |attribute: &v1::Attribute| {
         Ok(Attribute {
             table: table(&attribute.table)?,
-            column: attribute.column.clone(),
+            column: column_name(&attribute.column)?,
         })
     };
     let linked = |column: &v1::Column| {
         let linked = column.linked.iter().map(attribute);
         Ok((
-            column.name.clone(),
+            column_name(&column.name)?,
             linked.collect::<Result<BTreeSet<_>, Invalid>>()?,
         ))
     };
@@ -155,7 +195,8 @@ fn schema(
         let at = columns.iter().position(|column| column.name == *name);
         at.and_then(|at| u16::try_from(at).ok()).ok_or_else(|| {
             Invalid::Contradiction(format!(
-                "key column \"{name}\" is none of the columns of \"{table}\""
+                "key column \"{}\" is none of the columns of \"{table}\"",
+                plain::line(name, SHOWN_CHARS_MAX)
             ))
         })
     };
@@ -163,12 +204,15 @@ fn schema(
     if key.is_empty() {
         return Ok(None);
     }
-    let columns = columns.into_iter().map(|column| Column {
-        name: column.name,
-        type_name: column.r#type,
-    });
+    let column = |column: v1::Column| {
+        Ok(Column {
+            name: column.name,
+            type_name: type_name(column.r#type)?,
+        })
+    };
+    let columns = columns.into_iter().map(column);
     Ok(Some(Schema {
-        columns: columns.collect(),
+        columns: columns.collect::<Result<_, Invalid>>()?,
         key,
     }))
 }

@@ -8,13 +8,21 @@ mod fact;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use dejima_core::name::{Gid, InvalidName, PeerName, TableName};
+use dejima_core::plain;
 use dejima_core::refusal::Refusal;
 use dejima_core::transaction::Decision;
 use dejima_proto::v1;
 
 pub use delta::{Head, IncomingDelta, Parts};
 pub use fact::{attribute_to_wire, fact_from_wire, fact_to_wire, said_from_wire, said_to_wire};
+
+/// What is kept of each text of a refusal: no PostgreSQL of ours says more.
+const REFUSAL_CHARS_MAX: usize = 2_000;
+/// How much of a text an error shows.
+const SHOWN_CHARS_MAX: usize = 80;
 
 /// Why a message cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +70,7 @@ pub fn refusal_to_wire(refusal: Refusal) -> v1::Refusal {
     }
 }
 
-/// A refusal that was received.
+/// A refusal that was received. Its words go to the client's terminal, so they are made fit for one.
 pub fn refusal_from_wire(refusal: v1::Refusal) -> Result<Refusal, Invalid> {
     let state = refusal.sqlstate.as_bytes();
     if state.len() != 5
@@ -72,16 +80,26 @@ pub fn refusal_from_wire(refusal: v1::Refusal) -> Result<Refusal, Invalid> {
     {
         return Err(Invalid::Contradiction(format!(
             "\"{}\" is no SQLSTATE",
-            refusal.sqlstate
+            plain::line(&refusal.sqlstate, SHOWN_CHARS_MAX)
         )));
     }
+    let words = |text: &str| plain::lines(text, REFUSAL_CHARS_MAX);
     Ok(Refusal {
         peer: peer(&refusal.peer)?,
         sqlstate: refusal.sqlstate,
-        message: refusal.message,
-        detail: refusal.detail,
-        hint: refusal.hint,
+        message: words(&refusal.message),
+        detail: words(&refusal.detail),
+        hint: words(&refusal.hint),
     })
+}
+
+/// A text that was received and goes into a database.
+fn storable(text: String) -> Result<Arc<str>, Invalid> {
+    if text.contains('\0') {
+        let why = "a text holds the character NUL, which PostgreSQL cannot store";
+        return Err(Invalid::Contradiction(why.into()));
+    }
+    Ok(text.into())
 }
 
 /// A decision, to be sent; none: not decided yet.

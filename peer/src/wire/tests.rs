@@ -14,6 +14,8 @@ use prost::Message;
 
 use super::*;
 
+mod hostile;
+
 const GROUP: GroupVersion = GroupVersion(0xfeed_face_cafe_beef);
 const GID: &str = "bank:6f3c1b52-4c9f-4c9e-9a53-1f2a3b4c5d6e";
 
@@ -104,7 +106,8 @@ proptest! {
     }
 
     #[test]
-    fn a_refusal_arrives_as_it_left(sqlstate in "[0-9A-Z]{5}", message in ".*", detail in ".*", hint in ".*") {
+    fn a_refusal_arrives_as_it_left(sqlstate in "[0-9A-Z]{5}", words in proptest::array::uniform3(any::<String>())) {
+        let [message, detail, hint] = words.map(|text| plain::lines(&text, 1_000));
         let refusal = Refusal { peer: PeerName::new("gov").expect("a name"), sqlstate, message, detail, hint };
         prop_assert_eq!(refusal_from_wire(refusal_to_wire(refusal.clone())), Ok(refusal));
     }

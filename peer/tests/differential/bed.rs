@@ -8,13 +8,15 @@ use crate::Result;
 use crate::compare::Databases;
 use crate::difference::Difference;
 use crate::refusal::deliberate;
-use crate::script::{Script, Step, Transaction};
+use crate::script::{Ending, Script, Step, Transaction, verb};
 use crate::session::{Outcome, Session};
 use crate::sharing::{OFFICE, OTHERS, organisations, plain_sql, reset_sql, view_grants};
 use crate::statement::Statement;
 
 /// The database without Dejima. It is in the same cluster: the same settings, the same client.
 const PLAIN: &str = "plain";
+/// What the client calls its prepared transactions, at the peer and at the plain database of the same cluster.
+const PREPARED: [&str; 2] = ["client at the peer", "client at the plain database"];
 
 /// The world and the plain database, with a client at both.
 pub(crate) struct Bed {
@@ -139,7 +141,7 @@ impl Bed {
             .iter()
             .for_each(|command| self.queue(command));
         let end = self.steps(&transaction.steps, 1, tally).await?;
-        if end != End::Done || !transaction.commits {
+        if end != End::Done || transaction.ending == Ending::Rollback {
             // At once: what has voted waits for it.
             let ends = tokio::join!(
                 self.peer.execute("ROLLBACK"),
@@ -149,20 +151,47 @@ impl Bed {
             differ("ROLLBACK", &peer, &plain)?;
             return Ok(end);
         }
-        self.commit(tally).await
+        match transaction.ending {
+            Ending::Prepare { commits } => self.prepare(commits, tally).await,
+            Ending::Commit | Ending::Rollback => self.vote("COMMIT", "COMMIT", tally).await,
+        }
+    }
+
+    /// The vote is taken at PREPARE TRANSACTION; the decision is what the client does then.
+    async fn prepare(&mut self, commits: bool, tally: &mut Tally) -> Result<End, Stop> {
+        let prepare = PREPARED.map(|name| format!("PREPARE TRANSACTION '{name}'"));
+        let end = self.vote(&prepare[0], &prepare[1], tally).await;
+        if matches!(end, Ok(End::Stale | End::Failed)) {
+            return end;
+        }
+        let verb = verb(commits && end.is_ok());
+        let finish = PREPARED.map(|name| format!("{verb} PREPARED '{name}'"));
+        let ends = tokio::join!(
+            self.peer.execute(&finish[0]),
+            self.plain.execute(&finish[1])
+        );
+        let (peer, plain) = (ends.0?, ends.1?);
+        end?;
+        // If PREPARE failed at both, so does this.
+        differ(&format!("{verb} PREPARED"), &peer, &plain)?;
+        Ok(End::Done)
     }
 
     /// The peer first: the plain database follows it where it is free to refuse.
-    async fn commit(&mut self, tally: &mut Tally) -> Result<End, Stop> {
-        let peer = self.peer.execute("COMMIT").await?;
+    async fn vote(
+        &mut self,
+        at_peer: &str,
+        at_plain: &str,
+        tally: &mut Tally,
+    ) -> Result<End, Stop> {
+        let peer = self.peer.execute(at_peer).await?;
         let is_stale = peer.is_stale();
         if is_stale || count_deliberate(&peer, tally) {
             self.plain.queue("ROLLBACK");
-            let end = if is_stale { End::Stale } else { End::Done };
-            return Ok(end);
+            return Ok(if is_stale { End::Stale } else { End::Failed });
         }
-        let plain = self.plain.execute("COMMIT").await?;
-        differ("COMMIT", &peer, &plain)?;
+        let plain = self.plain.execute(at_plain).await?;
+        differ(at_peer, &peer, &plain)?;
         Ok(End::Done)
     }
 

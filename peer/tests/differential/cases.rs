@@ -1,6 +1,6 @@
 //! Scripts that once differed, and their like. They run before everything else.
 
-use crate::script::{Script, Step, Transaction};
+use crate::script::{Ending, Script, Step, Transaction};
 use crate::statement::Statement;
 
 /// A name, and the transactions: each a list of statements.
@@ -130,7 +130,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Script)> {
                 .iter()
                 .map(|sql| Step::Run(Statement::Plain((*sql).to_owned())))
                 .collect(),
-            commits: true,
+            ending: Ending::Commit,
         });
         (
             *name,

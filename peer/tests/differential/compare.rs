@@ -5,7 +5,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::Result;
 use crate::difference::Difference;
-use crate::sharing::{OFFICE, OTHERS, base_rows_sql, dejima_rows_sql};
+use crate::sharing::{OFFICE, OTHERS, REPLACED_SQL, base_rows_sql, dejima_rows_sql};
 
 /// The databases, as their superusers see them.
 pub(crate) struct Databases {
@@ -31,6 +31,13 @@ impl Databases {
             if let Some(difference) = Difference::of_rows(peer, "Dejima tables", &expected, &found)
             {
                 return Ok(Some(difference));
+            }
+            let replaced = rows(database, REPLACED_SQL).await?;
+            if !replaced.is_empty() {
+                return Ok(Some(Difference::Replaced {
+                    peer,
+                    rows: replaced,
+                }));
             }
         }
         Ok(None)

@@ -23,6 +23,11 @@ pub(crate) enum Difference {
         missing: Vec<String>,
         surplus: Vec<String>,
     },
+    /// Rows were not updated but deleted and inserted (invariant 8).
+    Replaced {
+        peer: &'static str,
+        rows: Vec<String>,
+    },
 }
 
 impl Difference {
@@ -80,6 +85,7 @@ impl Difference {
                 word(peer) == word(peers) && word(plain) == word(plains)
             }
             (Self::Rows { peer, .. }, Self::Rows { peer: other, .. }) => peer == other,
+            (Self::Replaced { peer, .. }, Self::Replaced { peer: other, .. }) => peer == other,
             (Self::Stale, Self::Stale) => true,
             _ => false,
         }
@@ -96,6 +102,10 @@ impl Display for Difference {
                 f,
                 "the peers ask to try again (40001, 57014), also the second time"
             ),
+            Self::Replaced { peer, rows } => {
+                write!(f, "{peer} has deleted and inserted instead of updated")?;
+                rows.iter().try_for_each(|row| write!(f, "\n  {row}"))
+            }
             Self::Rows {
                 peer,
                 what,

@@ -121,6 +121,10 @@ EXCEPTION WHEN unique_violation THEN
 END
 $$;
 
+-- May write, and knows nothing of Dejima: it has no rights on its schema.
+DO $$ BEGIN CREATE ROLE stranger; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public TO stranger;
+
 -- What a client's search_path may find before everything else.
 CREATE SCHEMA decoy;
 CREATE TABLE decoy.person (id integer);

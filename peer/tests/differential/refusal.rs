@@ -3,7 +3,7 @@
 use tokio_postgres::error::DbError;
 
 /// SQLSTATE, what the message holds, and what it is about.
-const DELIBERATE: [(&str, &str, &str); 3] = [
+const DELIBERATE: [(&str, &str, &str); 4] = [
     (
         "0A000",
         "cannot be shared in a",
@@ -13,6 +13,11 @@ const DELIBERATE: [(&str, &str, &str); 3] = [
         "55000",
         "after the peers have voted",
         "a change after SET CONSTRAINTS ALL IMMEDIATE",
+    ),
+    (
+        "55000",
+        "have voted on this transaction before",
+        "a vote that was taken in a savepoint and given back with it",
     ),
     (
         "0A000",

@@ -17,8 +17,18 @@ pub(crate) struct Transaction {
     /// Settings for its length, each `name = value`.
     pub(crate) settings: Vec<&'static str>,
     pub(crate) steps: Vec<Step>,
-    /// COMMIT, or ROLLBACK.
-    pub(crate) commits: bool,
+    pub(crate) ending: Ending,
+}
+
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Commit,
+    Rollback,
+    /// PREPARE TRANSACTION, then COMMIT PREPARED or ROLLBACK PREPARED.
+    Prepare {
+        commits: bool,
+    },
 }
 
 /// A statement, or a savepoint with what follows it.
@@ -72,9 +82,9 @@ impl Transaction {
                 ..self.clone()
             });
         }
-        if !self.commits {
+        if self.ending != Ending::Commit {
             found.push(Self {
-                commits: true,
+                ending: Ending::Commit,
                 ..self.clone()
             });
         }
@@ -135,8 +145,23 @@ impl Display for Transaction {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{};", self.begin().join("; "))?;
         write_steps(f, &self.steps, 1)?;
-        writeln!(f, "{};", if self.commits { "COMMIT" } else { "ROLLBACK" })
+        match self.ending {
+            Ending::Commit => writeln!(f, "COMMIT;"),
+            Ending::Rollback => writeln!(f, "ROLLBACK;"),
+            Ending::Prepare { commits } => {
+                writeln!(
+                    f,
+                    "PREPARE TRANSACTION 'x';\n{} PREPARED 'x';",
+                    verb(commits)
+                )
+            }
+        }
     }
+}
+
+/// How what is prepared ends.
+pub(crate) fn verb(commits: bool) -> &'static str {
+    if commits { "COMMIT" } else { "ROLLBACK" }
 }
 
 impl Transaction {

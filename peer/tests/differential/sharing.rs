@@ -169,11 +169,14 @@ impl DejimaTable {
             .iter()
             .map(|(name, base)| format!("{} {}", identifier(name), self.kind(base).sql_type()));
         let key = self.key().iter().map(|(name, _)| identifier(name));
+        let noted = self.key().iter().map(|(name, _)| literal(name));
         format!(
-            "CREATE TABLE {} ({}, PRIMARY KEY ({}));\n",
-            identifier(name),
+            "CREATE TABLE {table} ({}, PRIMARY KEY ({}));
+             CREATE TRIGGER note AFTER INSERT OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION note({});\n",
             columns.collect::<Vec<_>>().join(", "),
             key.collect::<Vec<_>>().join(", "),
+            noted.collect::<Vec<_>>().join(", "),
+            table = identifier(name),
         )
     }
 
@@ -227,6 +230,8 @@ fn organisation(peer: &str) -> Organisation {
         made.base_sql.push_str(OFFICE_SQL);
         made.base_tables
             .extend(BASE_TABLES.iter().map(|table| table.name.to_owned()));
+    } else {
+        made.base_sql.push_str(OTHERS_SQL);
     }
     for table in &DEJIMA_TABLES {
         let Some((_, base)) = table.members.iter().find(|(member, _)| *member == peer) else {
@@ -271,7 +276,9 @@ pub(crate) fn plain_sql() -> String {
 pub(crate) fn view_grants() -> String {
     let views: Vec<&str> = VIEWS.iter().map(|view| view.name).collect();
     format!(
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {OFFICE};",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {OFFICE}, stranger;
+         GRANT USAGE ON SCHEMA dejima_tables TO stranger;
+         GRANT stranger TO {OFFICE};",
         views.join(", ")
     )
 }
@@ -279,7 +286,12 @@ pub(crate) fn view_grants() -> String {
 /// Empties all tables of a peer, or of the plain database, behind the back of everything that captures (as superuser).
 pub(crate) fn reset_sql(peer: &str) -> String {
     let tables = organisation(peer).base_tables.join(", ");
-    format!("SET session_replication_role = replica; TRUNCATE {tables} RESTART IDENTITY")
+    let noted = if OTHERS.contains(&peer) {
+        ", noted"
+    } else {
+        ""
+    };
+    format!("SET session_replication_role = replica; TRUNCATE {tables}{noted} RESTART IDENTITY")
 }
 
 /// Everything in the office's base tables, and in the plain ones: rows of a table's name and a row's text.
@@ -309,6 +321,12 @@ fn union(tables: impl Iterator<Item = String>) -> String {
 }
 
 const OFFICE_SQL: &str = include_str!("office.sql");
+const OTHERS_SQL: &str = include_str!("others.sql");
+
+/// Rows of depot or agency that went and came back under their keys in one transaction: table and key.
+pub(crate) const REPLACED_SQL: &str =
+    "SELECT base_table, key FROM noted GROUP BY xid, base_table, key
+    HAVING bool_or(is_there) AND NOT bool_and(is_there) ORDER BY 1, 2";
 
 /// A text as a TOML string; JSON's escapes are all known to TOML.
 fn toml(text: &str) -> String {

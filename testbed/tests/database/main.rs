@@ -11,4 +11,5 @@ mod guard;
 mod hook;
 mod partitions;
 mod put;
+mod sessions;
 mod view;

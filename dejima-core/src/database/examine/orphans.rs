@@ -49,9 +49,10 @@ pub(super) async fn traces(client: &Client, me: &PeerName) -> Result<BTreeSet<Tr
     let rows = client.query(TRACES, &[&mine]).await?;
     let trace = |row: &Row| {
         let (kind, name): (String, String) = (row.get(0), row.get(1));
-        let gid = match gid_and_parent(&name, &mine) {
-            _ if kind != "prepared transaction" => Gid::new(&name).ok()?,
-            read => read?.0,
+        let gid = if kind == "prepared transaction" {
+            gid_and_parent(me, &name)?.0
+        } else {
+            Gid::new(&name).ok()?
         };
         Some(Trace { gid, kind, name })
     };

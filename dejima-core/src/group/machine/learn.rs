@@ -9,6 +9,9 @@ use super::Machine;
 use crate::name::{PeerName, TableName};
 use crate::transaction::Millis;
 
+/// No peer has started or run so often or so long. The count goes on behind it, in a bigint.
+const INCARNATION_MAX: u64 = 1 << 62;
+
 impl Machine {
     /// Takes in what a peer says.
     pub(super) fn learn(&mut self, now: Millis, from: &PeerName, facts: &[Arc<Fact>]) {
@@ -85,6 +88,13 @@ impl Machine {
             || (is_own && fact.incarnation == self.me.incarnation)
         {
             return;
+        }
+        if fact.incarnation > INCARNATION_MAX {
+            self.counters.conflicts += 1;
+            return self.complain(format!(
+                "peer \"{from}\" says that it has seen start {} of this peer, which cannot be",
+                fact.incarnation
+            ));
         }
         if *fact.address == *self.me.address {
             return self.count_beyond(from, fact.incarnation);

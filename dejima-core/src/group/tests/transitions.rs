@@ -392,4 +392,12 @@ fn only_what_this_life_has_not_said_shows_an_earlier_database() {
     assert_eq!(overtaken(said_of_me(4, "A")), None, "its own words");
     assert_eq!(overtaken(said_of_me(4, "B")), Some((peer("bank"), 4, 4)));
     assert_eq!(overtaken(said_of_me(9, "A")), Some((peer("bank"), 9, 4)));
+    // A bigint counts on behind the first of them; no database has counted so far as the second.
+    let most = 1 << 62;
+    assert_eq!(
+        overtaken(said_of_me(most, "A")),
+        Some((peer("bank"), most, 4))
+    );
+    assert_eq!(overtaken(said_of_me(most + 1, "A")), None);
+    assert_eq!(overtaken(said_of_me(u64::MAX, "A")), None);
 }

@@ -266,6 +266,44 @@ fn a_put_that_loses_the_row_is_refused() {
 }
 
 #[test]
+fn a_value_that_says_that_it_was_replaced_too_often_is_not_replaced_again() {
+    let mut gov = machine("gov", "bank", "insurer");
+    let Message::Propagate {
+        gid: told,
+        request,
+        table,
+        group,
+        patience_ms,
+        mut delta,
+    } = propagate("bank", 7, "left")
+    else {
+        panic!("a delta");
+    };
+    for change in delta.rows.values_mut() {
+        if let Change::Insert { new } = change {
+            new.values_mut().for_each(|cell| cell.revision = u32::MAX);
+        }
+    }
+    let message = Message::Propagate {
+        gid: told,
+        request,
+        table,
+        group,
+        patience_ms,
+        delta,
+    };
+    after(&mut gov, 0, received("bank", message));
+    let other = Answer::Applied {
+        gid: gid("bank"),
+        captured: vec![captured("left", "X")],
+    };
+    let outputs = after(&mut gov, 1, Input::Database(other));
+    let refusal = refused(&outputs[0]);
+    assert_eq!(refusal.sqlstate, sqlstate::WITH_CHECK_OPTION_VIOLATION);
+    assert!(refusal.detail.contains("do not settle"), "{refusal:?}");
+}
+
+#[test]
 fn invariant_3_two_values_for_one_attribute_conflict() {
     let mut gov = between();
     let other = Message::Propagate {

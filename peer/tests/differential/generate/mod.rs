@@ -5,7 +5,7 @@ mod statement;
 
 use dejima_simulator::random::Random;
 
-use crate::script::{Script, Step, Transaction};
+use crate::script::{Ending, Script, Step, Transaction};
 use crate::statement::Statement;
 
 /// Transactions of a script, and steps of a transaction.
@@ -24,8 +24,13 @@ const ISOLATIONS: [&str; 6] = [
     "SERIALIZABLE",
 ];
 
+/// Has rights on the tables, and none on schema dejima.
+const STRANGER: &str = "role = stranger";
+
 /// What may change how values are written or read, how statements are planned, and where names are found.
-const SETTINGS: [&str; 30] = [
+const SETTINGS: [&str; 32] = [
+    STRANGER,
+    STRANGER,
     "search_path = decoy, public",
     "search_path = decoy, pg_catalog",
     "search_path = ''",
@@ -73,7 +78,7 @@ fn filling(random: &mut Random) -> Transaction {
             .into_iter()
             .map(guarded)
             .collect(),
-        commits: true,
+        ending: Ending::Commit,
     }
 }
 
@@ -84,23 +89,47 @@ fn transaction(random: &mut Random) -> Transaction {
     }
     let length = 1 + random.below(STEPS_MAX);
     let mut steps = steps(random, length, 1);
-    // Takes the vote early. Not inside of a savepoint: see README.md.
+    // Takes the vote early.
     if random.chance(80) {
         let at = if random.chance(800) {
             steps.len()
         } else {
             random.index(steps.len())
         };
+        steps.insert(at, immediate());
+    }
+    // Takes it early, and gives it back: nothing of the transaction may be anywhere.
+    if random.chance(20) {
+        let mut lost = self::steps(random, 3, DEPTH_MAX);
+        lost.insert(random.index(lost.len() + 1), immediate());
         steps.insert(
-            at,
-            Step::Run(Statement::Plain("SET CONSTRAINTS ALL IMMEDIATE".to_owned())),
+            random.index(steps.len() + 1),
+            Step::Savepoint {
+                steps: lost,
+                released: false,
+            },
         );
     }
+    // Only who has prepared a transaction may end it, and the role is the transaction's alone.
+    let ending = match ending(random) {
+        Ending::Prepare { .. } if settings.contains(&STRANGER) => Ending::Commit,
+        ending => ending,
+    };
     Transaction {
         isolation: random.one_of(&ISOLATIONS),
         settings,
         steps,
-        commits: random.chance(920),
+        ending,
+    }
+}
+
+fn ending(random: &mut Random) -> Ending {
+    match random.below(100) {
+        0..=6 => Ending::Rollback,
+        7..=12 => Ending::Prepare {
+            commits: random.chance(700),
+        },
+        _ => Ending::Commit,
     }
 }
 
@@ -129,6 +158,10 @@ fn steps(random: &mut Random, length: u64, depth: usize) -> Vec<Step> {
         });
     }
     steps
+}
+
+fn immediate() -> Step {
+    Step::Run(Statement::Plain("SET CONSTRAINTS ALL IMMEDIATE".to_owned()))
 }
 
 fn guarded(statement: Statement) -> Step {
