@@ -89,7 +89,7 @@ BEGIN
   FOR chunk IN
     WITH taken AS (
       DELETE FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id()
-      RETURNING d.statement, d.ordinal, json_build_array(d.statement, d.dejima_table, d.old, d.new)::text || E'\n' AS line
+      RETURNING d.statement, d.ordinal, json_build_array(d.statement, d.ordinal, d.dejima_table, d.old, d.new)::text || E'\n' AS line
     ), placed AS (
       SELECT t.line, t.statement, t.ordinal, sum(octet_length(t.line)) OVER (ORDER BY t.statement, t.ordinal ROWS UNBOUNDED PRECEDING) / 1048576 AS place
       FROM taken AS t
@@ -125,10 +125,13 @@ SET enable_seqscan = off SET jit = off
 SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C'
 AS $dejima$
 DECLARE
+  -- For each batch: a large transaction has many, and each may bring changes back.
   rounds_max constant integer := 16;
+  rounds_left integer := rounds_max;
+  batch text;
   answer jsonb;
 BEGIN
-  FOR round IN 0 .. rounds_max LOOP
+  FOR round IN 0 .. 2147483646 LOOP
     answer := dejima.ask_peer(NEW.gid, round);
     CASE
       WHEN answer IS NULL OR answer->>'answer' = 'unshared' THEN
@@ -144,6 +147,12 @@ BEGIN
         END IF;
         RETURN NULL;
       WHEN answer->>'answer' = 'apply' AND jsonb_typeof(answer->'puts') = 'array' THEN
+        IF batch IS DISTINCT FROM answer->>'batch' THEN
+          batch := answer->>'batch';
+          rounds_left := rounds_max;
+        END IF;
+        EXIT WHEN rounds_left = 0;
+        rounds_left := rounds_left - 1;
         PERFORM dejima.put(answer->'puts');
       WHEN answer->>'answer' = 'refused' THEN
         PERFORM dejima.refuse(answer);

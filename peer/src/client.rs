@@ -96,6 +96,7 @@ impl Client {
                 request,
                 table,
                 group,
+                batch,
                 patience_ms,
                 delta,
             } => {
@@ -112,6 +113,7 @@ impl Client {
                     request,
                     table,
                     group,
+                    batch,
                     patience_ms,
                 };
                 let parts = Parts::new(head, &schema, delta);

@@ -4,6 +4,7 @@
 //! database saw them. [`Delta::join`] *unites* what different paths say of the same transaction (invariant 3):
 //! unset joins with any value, set joins with the same value, two values set for one attribute conflict.
 
+mod batch;
 mod join;
 mod net;
 mod put;
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::TableName;
 
+pub(crate) use batch::row_hash;
+pub use batch::{Batch, BatchLimits, Planner};
 pub use join::Conflict;
 pub use net::{InvalidRow, Net};
 pub use put::{KeyCycle, Put, PutRow};
@@ -152,7 +155,7 @@ pub struct Captured {
 
 /// Why a capture cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of the capture is not [statement, table, old, new]: {why}")]
+#[error("line {line} of the capture is not [statement, ordinal, table, old, new]: {why}")]
 pub struct InvalidCapture {
     /// Counted from 1.
     pub line: usize,
@@ -161,25 +164,28 @@ pub struct InvalidCapture {
 }
 
 impl Captured {
-    /// Reads a capture as the hook writes it (sql/README.md): one JSON array `[statement, table, old, new]` a line.
+    /// Reads a capture as the hook writes it (sql/README.md): one JSON array `[statement, ordinal, table, old, new]` a line.
     pub fn parse_lines(bytes: &[u8]) -> Result<Vec<Self>, InvalidCapture> {
-        bytes
-            .split(|&b| b == b'\n')
-            .enumerate()
+        let lines = (1..).zip(bytes.split(|&b| b == b'\n'));
+        lines
             .filter(|(_, line)| !line.is_empty())
-            .map(|(at, line)| {
-                let (statement, table, old, new) =
-                    serde_json::from_slice(line).map_err(|e| InvalidCapture {
-                        line: at + 1,
-                        why: e.to_string(),
-                    })?;
-                Ok(Self {
-                    statement,
-                    table,
-                    old,
-                    new,
-                })
-            })
+            .map(|(at, line)| Ok(Self::parse_line(at, line)?.0))
             .collect()
+    }
+
+    /// Reads one line, and its ordinal: which base row of the statement the entry is of, or 0 if nobody can tell.
+    pub fn parse_line(at: usize, line: &[u8]) -> Result<(Self, i64), InvalidCapture> {
+        let (statement, ordinal, table, old, new) =
+            serde_json::from_slice(line).map_err(|e| InvalidCapture {
+                line: at,
+                why: e.to_string(),
+            })?;
+        let captured = Self {
+            statement,
+            table,
+            old,
+            new,
+        };
+        Ok((captured, ordinal))
     }
 }

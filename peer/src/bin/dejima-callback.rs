@@ -229,7 +229,10 @@ fn to_json(gid: &str, response: CloseResponse) -> String {
         }
         Some(Answer::Unshared(_)) => json!({"answer": "unshared"}).to_string(),
         // The puts are JSON already, and may be large.
-        Some(Answer::Apply(apply)) => format!("{{\"answer\":\"apply\",\"puts\":{}}}", apply.puts),
+        Some(Answer::Apply(apply)) => format!(
+            "{{\"answer\":\"apply\",\"batch\":{},\"puts\":{}}}",
+            apply.batch, apply.puts
+        ),
         Some(Answer::Refused(refusal)) => refusal_json(&refusal),
         None => refused(
             gid,
@@ -258,7 +261,8 @@ fn refused(gid: &str, message: &str, detail: &str, hint: &str) -> String {
 
 /// program_limit_exceeded: trying again is of no use.
 fn too_large(gid: &str, why: &str) -> String {
-    let hint = "Change fewer rows in one transaction, or raise limits.delta_bytes_max at the peer.";
+    let hint =
+        "Change fewer rows in one transaction, or raise limits.capture_bytes_max at the peer.";
     refused_as("54000", gid, "the transaction changes too much", why, hint)
 }
 

@@ -147,6 +147,7 @@ fn finish(
                 "limits.delta_bytes_max",
                 merged.limits.delta_bytes_max.unwrap_or(256 << 20),
             )?,
+            capture_bytes_max: merged.limits.capture_bytes_max.unwrap_or(4 << 30),
             stop_ms_max: merged.limits.stop_ms_max.unwrap_or(10_000),
         },
         log: LogConfig {

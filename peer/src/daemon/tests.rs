@@ -28,7 +28,7 @@ use super::*;
 use crate::config::{DatabaseConfig, LimitsConfig, LocalAddress, LogConfig, LogFormat};
 
 const GID: &str = "bank:6f3c1b52-4c9f-4c9e-9a53-1f2a3b4c5d6e";
-const INSERT: &str = "[1, \"T\", null, [\"1\", \"x\"]]\n";
+const INSERT: &str = "[1, 0, \"T\", null, [\"1\", \"x\"]]\n";
 
 /// A database that does what it is asked, and says what it was asked.
 #[derive(Default)]
@@ -288,6 +288,7 @@ fn config(plan: &Plan<'_>, address: &str, local: LocalAddress) -> Config {
             transaction_ms_max: 500,
             lock_wait_ms_max: 100,
             delta_bytes_max: 1 << 20,
+            capture_bytes_max: 1 << 20,
             stop_ms_max: 1_000,
         },
         log: LogConfig {
@@ -550,6 +551,7 @@ fn delta(from: &str, table: &str, columns: [&str; 2]) -> PropagateRequest {
         table: table.into(),
         columns: columns.map(str::to_owned).to_vec(),
         rows: Vec::new(),
+        batch: 0,
         patience_ms: 4_000,
         group: 0,
     }

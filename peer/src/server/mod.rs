@@ -55,14 +55,14 @@ impl Entrance {
     /// The entrance of one peer.
     pub fn new(
         me: PeerName,
-        schemas: BTreeMap<TableName, Schema>,
+        schemas: Arc<BTreeMap<TableName, Schema>>,
         delta_bytes_max: usize,
         captures: Captures,
         events: Events,
     ) -> Self {
         Self {
             me,
-            schemas: Arc::new(schemas),
+            schemas,
             delta_bytes_max,
             captures,
             events,

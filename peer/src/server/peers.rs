@@ -216,6 +216,7 @@ impl Entrance {
             request,
             table,
             group,
+            batch,
             patience_ms,
         } = incoming.head.clone();
         let question = Message::Propagate {
@@ -223,6 +224,7 @@ impl Entrance {
             request,
             table,
             group,
+            batch,
             patience_ms,
             delta: incoming.into_delta(schema)?,
         };

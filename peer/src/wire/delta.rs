@@ -26,6 +26,8 @@ pub struct Head {
     pub table: TableName,
     /// Which members of it the sender sees.
     pub group: GroupVersion,
+    /// Counts the batches of the transaction.
+    pub batch: u32,
     /// How long the whole transaction may take.
     pub patience_ms: Millis,
 }
@@ -47,6 +49,7 @@ impl Parts {
             request: head.request,
             table: head.table.into(),
             group: head.group.0,
+            batch: head.batch,
             patience_ms: head.patience_ms,
             columns: schema
                 .columns
@@ -161,6 +164,7 @@ impl IncomingDelta {
             request: part.request,
             table: table(&part.table)?,
             group: GroupVersion(part.group),
+            batch: part.batch,
             patience_ms: part.patience_ms,
         };
         Ok(Self {

@@ -19,6 +19,7 @@ impl Machine {
                 request,
                 table,
                 group,
+                batch,
                 patience_ms,
                 delta,
             } => {
@@ -30,6 +31,7 @@ impl Machine {
                         asker,
                         table,
                         group,
+                        batch,
                         patience_ms,
                         delta,
                     },

@@ -106,6 +106,7 @@ fn a_group_that_changes_between_two_rounds_is_told_at_the_next() {
         request: 7,
         table: table("left"),
         group: group("left"),
+        batch: 0,
         patience_ms: 0,
         delta,
     };
@@ -121,6 +122,7 @@ fn a_group_that_changes_between_two_rounds_is_told_at_the_next() {
         gid: gid("bank"),
         round: 1,
         captured: vec![],
+        portion: None,
     };
     assert!(is_lost_race(&after(&mut bank, 4, again)[0]));
 }
@@ -189,6 +191,7 @@ fn nothing_is_sent_while_a_member_is_away() {
         gid: numbered(number),
         round: 0,
         captured: vec![captured("right", "x"), captured("left", "x")],
+        portion: None,
     };
     let outputs = after(&mut bank, 2, both(1));
     assert_eq!(outputs.len(), 1, "the insurer hears nothing: {outputs:?}");
@@ -227,6 +230,7 @@ fn a_peer_that_is_slow_is_not_away() {
         gid: Gid::new("bank:00000001-0000-4000-8000-000000000000").expect("a gid"),
         round: 0,
         captured: vec![captured("left", "x")],
+        portion: None,
     };
     let outputs = after(&mut bank, 4_001, next);
     assert!(matches!(outputs[..], [Output::Send { .. }]), "{outputs:?}");

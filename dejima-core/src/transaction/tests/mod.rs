@@ -134,6 +134,7 @@ fn propagate(origin: &str, request: RequestId, name: &str) -> Message {
         request,
         table: table(name),
         group: group(name),
+        batch: 0,
         patience_ms: Limits::default().transaction_ms_max + rows,
         delta: insert("x"),
     }
@@ -200,6 +201,7 @@ fn call(origin: &str) -> Input {
         gid: gid(origin),
         round: 0,
         captured: vec![captured("left", "x")],
+        portion: None,
     }
 }
 

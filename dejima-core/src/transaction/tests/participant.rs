@@ -273,6 +273,7 @@ fn invariant_3_two_values_for_one_attribute_conflict() {
         request: 3,
         table: table("right"),
         group: group("right"),
+        batch: 0,
         patience_ms: 0,
         delta: insert("y"),
     };
