@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod batches;
 mod doubt;
 mod groups;
 mod origin;
