@@ -87,6 +87,8 @@ pub enum Message {
         gid: Gid,
         /// The sender's number for this request.
         request: RequestId,
+        /// How long the whole transaction may take, by its size.
+        patience_ms: Millis,
     },
     /// The promise, or the refusal to promise.
     Voted {

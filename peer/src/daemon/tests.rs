@@ -604,6 +604,7 @@ async fn a_call_for_another_peer_is_not_answered() {
     let mut request = tonic::Request::new(v1::VoteRequest {
         from: "bank".into(),
         gid: GID.into(),
+        patience_ms: 0,
     });
     request.metadata_mut().insert(
         crate::client::ADDRESSEE,

@@ -174,7 +174,14 @@ impl Origin {
             self.stage =
                 Stage::Ending(Announcement::start(context, &self.gid, Decision::Abort, []));
         } else {
-            let vote = |gid: Gid| move |request| Message::Vote { gid, request };
+            let patience_ms = self.deadline - self.since;
+            let vote = |gid: Gid| {
+                move |request| Message::Vote {
+                    gid,
+                    request,
+                    patience_ms,
+                }
+            };
             let ask = |peer: &PeerName| (context.ask(peer, vote(self.gid.clone())), peer.clone());
             self.stage = Stage::Voting(self.adopted.iter().map(ask).collect());
         }

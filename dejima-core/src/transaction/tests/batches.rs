@@ -66,9 +66,13 @@ fn told(request: RequestId, name: &str, batch: u32, key: &str, patience_ms: Mill
     }
 }
 
-fn vote(request: RequestId) -> Message {
+fn vote(request: RequestId, patience_ms: Millis) -> Message {
     let gid = gid("bank");
-    Message::Vote { gid, request }
+    Message::Vote {
+        gid,
+        request,
+        patience_ms,
+    }
 }
 
 /// The usual time, and a millisecond for each of the three rows.
@@ -109,7 +113,10 @@ fn one_batch_after_the_other_is_told_and_all_are_voted_on_at_once() {
     );
     assert_eq!(bank.summaries()[0].touched[&table("left")].inserted, 3);
     let answer = received("gov", propagated("bank", 102, Ok(false)));
-    assert_eq!(after(&mut bank, 5, answer), [send("gov", vote(103))]);
+    assert_eq!(
+        after(&mut bank, 5, answer),
+        [send("gov", vote(103, PATIENCE_MS))]
+    );
     let tickets = tally(&[("bank", 100), ("bank", 101), ("bank", 102)]);
     let promise = received("gov", voted("bank", 103, tickets));
     assert!(matches!(
@@ -140,7 +147,7 @@ fn a_batch_that_changes_nothing_is_followed_by_the_next() {
     assert_eq!(after(&mut bank, 2, batch(1, vec![])), [next_batch()]);
     assert_eq!(
         after(&mut bank, 3, batch(2, vec![])),
-        [send("gov", vote(101))]
+        [send("gov", vote(101, PATIENCE_MS - 2))]
     );
 }
 

@@ -68,6 +68,7 @@ fn a_participant_whose_group_changes_before_it_promises_refuses() {
     let vote = Message::Vote {
         gid: gid("bank"),
         request: 8,
+        patience_ms: 0,
     };
     after(&mut gov, 3, received("bank", vote));
     let outputs = after(&mut gov, 4, joined("gov", "bank", "insurer"));
@@ -83,6 +84,7 @@ fn a_vote_that_comes_after_the_group_has_changed_hears_why() {
     let vote = |request| Message::Vote {
         gid: gid("bank"),
         request,
+        patience_ms: 0,
     };
     let outputs = after(&mut gov, 4, received("bank", vote(8)));
     assert!(is_lost_race(&outputs[0]), "not rolled back yet");

@@ -246,7 +246,8 @@ fn deciding() -> Machine {
             "gov",
             Message::Vote {
                 gid: gid("bank"),
-                request: 101
+                request: 101,
+                patience_ms: 4_001
             }
         )]
     );
@@ -318,6 +319,7 @@ fn in_doubt() -> Machine {
         Message::Vote {
             gid: gid("bank"),
             request: 8,
+            patience_ms: 0,
         },
     );
     let prepare = Request::Prepare {
@@ -330,6 +332,7 @@ fn in_doubt() -> Machine {
         Message::Vote {
             gid: gid("bank"),
             request: 101,
+            patience_ms: 4_002,
         },
     );
     assert_eq!(after(&mut gov, 3, vote), [Output::Database(prepare), asked]);

@@ -266,7 +266,8 @@ fn changes_that_come_back_are_put_in_another_round() {
             "gov",
             Message::Vote {
                 gid: gid("bank"),
-                request: 101
+                request: 101,
+                patience_ms: 4_002
             }
         )]
     );

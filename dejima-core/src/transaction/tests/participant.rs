@@ -118,6 +118,7 @@ fn a_vote_is_given_to_the_parent_alone() {
             Message::Vote {
                 gid: gid("bank"),
                 request: 5,
+                patience_ms: 0,
             },
         ),
     );
@@ -161,6 +162,7 @@ fn whoever_hears_of_an_abort_by_a_roundabout_way_hears_its_cause() {
     let vote = Message::Vote {
         gid: gid("bank"),
         request: 10,
+        patience_ms: 0,
     };
     let outputs = after(&mut gov, 2, received("bank", vote));
     assert_eq!(refused(&outputs[0]), &check);
@@ -211,6 +213,7 @@ fn a_participant_that_has_not_promised_aborts_alone() {
             Message::Vote {
                 gid: gid("bank"),
                 request: 8,
+                patience_ms: 0,
             },
         ),
     );
