@@ -126,10 +126,13 @@ SET enable_seqscan = off SET jit = off
 SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C'
 AS $dejima$
 DECLARE
+  -- For each batch: a large transaction has many, and each may bring changes back.
   rounds_max constant integer := 16;
+  rounds_left integer := rounds_max;
+  batch text;
   answer jsonb;
 BEGIN
-  FOR round IN 0 .. rounds_max LOOP
+  FOR round IN 0 .. 2147483646 LOOP
     answer := dejima.ask_peer(NEW.gid, round);
     CASE
       WHEN answer IS NULL OR answer->>'answer' = 'unshared' THEN
@@ -145,6 +148,12 @@ BEGIN
         END IF;
         RETURN NULL;
       WHEN answer->>'answer' = 'apply' AND jsonb_typeof(answer->'puts') = 'array' THEN
+        IF batch IS DISTINCT FROM answer->>'batch' THEN
+          batch := answer->>'batch';
+          rounds_left := rounds_max;
+        END IF;
+        EXIT WHEN rounds_left = 0;
+        rounds_left := rounds_left - 1;
         PERFORM dejima.put(answer->'puts');
       WHEN answer->>'answer' = 'refused' THEN
         PERFORM dejima.refuse(answer);

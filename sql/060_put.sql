@@ -9,6 +9,12 @@ LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'jsonb_array_elements
 REVOKE ALL ON FUNCTION dejima.put_rows(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION dejima.put_rows(jsonb) TO dejima;
 
+-- jsonb_to_recordset, likewise.
+CREATE OR REPLACE FUNCTION dejima.put_records(jsonb) RETURNS SETOF record
+LANGUAGE internal STABLE PARALLEL SAFE ROWS 1 AS 'jsonb_to_recordset';
+REVOKE ALL ON FUNCTION dejima.put_records(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION dejima.put_records(jsonb) TO dejima;
+
 SET LOCAL ROLE dejima;
 
 -- Somebody else was faster: the client may try again.

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 
 use dejima_proto::v1::resolve_response::Answer;
 use dejima_proto::v1::{
-    AskedPeer, ChangedColumn, ChangedRow, Decision, MarkedRow, ResolveRequest,
+    AskedPeer, ChangedColumn, ChangedRow, Decision, MarkedRow, Progress, ResolveRequest,
     ShowTransactionRequest, ShowTransactionResponse, TouchedTable, Transaction,
     TransactionsRequest,
 };
@@ -38,6 +38,7 @@ pub(crate) async fn list(address: &str, output: Output) -> anyhow::Result<()> {
         "parent",
         "participants",
         "rows",
+        "progress",
         "waits for",
     ]);
     for transaction in &transactions {
@@ -49,6 +50,11 @@ pub(crate) async fn list(address: &str, output: Output) -> anyhow::Result<()> {
             &transaction.parent,
             &transaction.participants.join(", "),
             &touched.to_string(),
+            &transaction
+                .progress
+                .as_ref()
+                .map(batch_text)
+                .unwrap_or_default(),
             &waits_text(transaction),
         ]);
     }
@@ -74,7 +80,7 @@ pub(crate) async fn show(address: &str, gid: &str, output: Output) -> anyhow::Re
         return Ok(print_json(&shown_json(transaction, &shown))?);
     }
     print_facts(transaction, &shown)?;
-    print_rows(&shown)?;
+    print_rows(transaction, &shown)?;
     let mut locks = Rows::new(&["locked", "mode", "granted"]);
     for lock in &shown.locks {
         let granted = if lock.granted { "yes" } else { "no: it waits" };
@@ -102,6 +108,15 @@ fn print_facts(transaction: &Transaction, shown: &ShowTransactionResponse) -> an
         ("participants", transaction.participants.join(", ")),
         ("state", transaction.state.clone()),
         ("age", duration_text(transaction.age_ms)),
+        ("rows", rows_text(transaction)),
+        (
+            "progress",
+            transaction
+                .progress
+                .as_ref()
+                .map(progress_text)
+                .unwrap_or_default(),
+        ),
         ("waits for", waits_text(transaction)),
         ("client's session (pid)", pid),
     ];
@@ -111,7 +126,31 @@ fn print_facts(transaction: &Transaction, shown: &ShowTransactionResponse) -> an
     Ok(print(facts)?)
 }
 
-fn print_rows(shown: &ShowTransactionResponse) -> anyhow::Result<()> {
+/// Rows so far, by Dejima table.
+fn rows_text(transaction: &Transaction) -> String {
+    let table = |touched: &TouchedTable| format!("{}: {}", touched.table, rows_touched(touched));
+    let tables = transaction.tables.iter().map(table);
+    tables.collect::<Vec<_>>().join(", ")
+}
+
+fn batch_text(progress: &Progress) -> String {
+    format!("batch {} of {}", progress.batch, progress.batches)
+}
+
+/// How far a transaction is that goes out in batches.
+fn progress_text(progress: &Progress) -> String {
+    format!(
+        "{}; settled {} of {} captured rows, {} of {} MiB",
+        batch_text(progress),
+        progress.rows_settled,
+        progress.rows,
+        progress.bytes_settled >> 20,
+        progress.bytes >> 20,
+    )
+}
+
+fn print_rows(transaction: &Transaction, shown: &ShowTransactionResponse) -> anyhow::Result<()> {
+    let progresses = transaction.progress.is_some();
     let mut rows = Rows::new(&["table", "operation", "key", "columns"]);
     for row in &shown.changes {
         rows.add_row([
@@ -125,6 +164,11 @@ fn print_rows(shown: &ShowTransactionResponse) -> anyhow::Result<()> {
         print(rows)?;
         if shown.changes_more > 0 {
             print(format_args!("and {} more rows", shown.changes_more))?;
+        }
+        if progresses {
+            print(
+                "These are rows of the batch at hand; the peer does not keep those of the others.",
+            )?;
         }
         return Ok(());
     }
@@ -145,6 +189,9 @@ fn print_rows(shown: &ShowTransactionResponse) -> anyhow::Result<()> {
         if shown.marked_more {
             print("and more rows")?;
         }
+    }
+    if progresses {
+        return Ok(print("The rows of the batch at hand are not known yet.")?);
     }
     Ok(print(
         "The peer was restarted and does not remember the rows. What was inserted cannot be seen before it is committed.",
@@ -356,7 +403,15 @@ fn transaction_json(transaction: &Transaction) -> Value {
         "gid": transaction.gid, "origin": transaction.origin, "parent": transaction.parent,
         "participants": transaction.participants, "state": transaction.state, "age_ms": transaction.age_ms,
         "tables": tables.collect::<Vec<_>>(), "waiting_for": waiting.collect::<Vec<_>>(),
+        "progress": transaction.progress.as_ref().map(progress_json),
         "trouble": trouble.map(|trouble| json!({ "attempts": trouble.attempts, "why": trouble.why })),
+    })
+}
+
+fn progress_json(progress: &Progress) -> Value {
+    json!({
+        "batch": progress.batch, "batches": progress.batches, "rows_settled": progress.rows_settled,
+        "rows": progress.rows, "bytes_settled": progress.bytes_settled, "bytes": progress.bytes,
     })
 }
 

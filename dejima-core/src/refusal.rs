@@ -38,6 +38,10 @@ pub mod sqlstate {
     pub const WITH_CHECK_OPTION_VIOLATION: &str = "44000";
     /// protocol_violation: a message that its sender may not send.
     pub const PROTOCOL_VIOLATION: &str = "08P01";
+    /// program_limit_exceeded: the transaction is too large for what it does.
+    pub const PROGRAM_LIMIT_EXCEEDED: &str = "54000";
+    /// io_error: what the peer has stored for itself cannot be read.
+    pub const IO_ERROR: &str = "58030";
     /// feature_not_supported.
     pub const FEATURE_NOT_SUPPORTED: &str = "0A000";
 }
@@ -140,6 +144,33 @@ impl Refusal {
             ),
             detail,
             hint: "Try again when `dejima groups` shows that the group is complete there.".into(),
+        }
+    }
+
+    /// A transaction of several batches comes back to a row of a batch that was settled.
+    pub fn settled(peer: &PeerName, table: &TableName) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::PROGRAM_LIMIT_EXCEEDED.into(),
+            message: format!(
+                "the transaction is too large for what it does to Dejima table \"{table}\" at peer \"{peer}\""
+            ),
+            detail: "It is taken in batches, and a later one changes a row again that an earlier one had settled."
+                .into(),
+            hint: "Split the transaction into smaller ones.".into(),
+        }
+    }
+
+    /// The rest of a large capture is lost.
+    pub fn unreadable(peer: &PeerName, why: &str) -> Self {
+        Self {
+            peer: peer.clone(),
+            sqlstate: sqlstate::IO_ERROR.into(),
+            message: format!(
+                "peer \"{peer}\" cannot read the rest of what the transaction has changed"
+            ),
+            detail: why.into(),
+            hint: "Look at the space in its folder for temporary files, then try again.".into(),
         }
     }
 

@@ -137,6 +137,7 @@ pub(crate) fn request(group: u64) -> v1::PropagateRequest {
             row(["o", "l"], v1::row::Change::Delete(delete)),
         ],
         patience_ms: 4_000,
+        batch: 0,
         group,
     }
 }

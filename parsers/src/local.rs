@@ -43,6 +43,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         })),
         answer(Answer::Unshared(v1::Unshared {})),
         answer(Answer::Apply(v1::Apply {
+            batch: 3,
             puts: "[{\"table\":\"T\",\"rows\":[]}]".into(),
         })),
         answer(Answer::Refused(v1::Refusal {

@@ -7,7 +7,7 @@ use dejima_core::name::{PeerName, TableName};
 use dejima_core::refusal::Refusal;
 use dejima_core::transaction::{
     Answer, Decision, GroupVersion, Input, Limits, Machine, Membership, Message, Outcome, Output,
-    Recovered, Request, Silence, Tally,
+    Portion, Recovered, Request, Silence, Tally,
 };
 use dejima_peer::wire::{IncomingDelta, decision_from_wire, gid, peer, refusal_from_wire};
 use dejima_proto::v1;
@@ -75,14 +75,20 @@ impl Bed {
 
     fn handle(&mut self, event: Input) {
         self.machine.handle(self.now, event);
+        let mut unread = vec![];
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Send { to, message } if is_question(&message) => {
                     self.asked.push_back((to, message));
                 }
                 Output::Database(request) => self.requests.push_back(request),
+                Output::NextBatch { gid } => unread.push(gid),
                 Output::Send { .. } | Output::Callback { .. } | Output::Resolved { .. } => {}
             }
+        }
+        for gid in unread {
+            let batch = Err("the file is gone".to_owned());
+            self.handle(Input::Batch { gid, batch });
         }
         let due = self.machine.poll_timeout();
         assert!(due.is_none_or(|due| due <= self.now + WEEK_MS), "{due:?}");
@@ -99,13 +105,18 @@ impl Bed {
         match kind % 8 {
             PROPAGATE => propagated(bytes, number),
             VOTE => {
-                let v1::VoteRequest { from, gid: told } = v1::VoteRequest::decode(bytes).ok()?;
+                let v1::VoteRequest {
+                    from,
+                    gid: told,
+                    patience_ms,
+                } = v1::VoteRequest::decode(bytes).ok()?;
                 let gid = gid(&told).ok()?;
                 received(
                     &from,
                     Message::Vote {
                         gid,
                         request: number,
+                        patience_ms,
                     },
                 )
             }
@@ -140,6 +151,7 @@ impl Bed {
                     gid: gid(&GID.replace("bank", ME)).ok()?,
                     round: u32::from(first % 4),
                     captured: Captured::read(capture).ok()?,
+                    portion: portion(first / 4),
                 })
             }
         }
@@ -218,6 +230,16 @@ fn members() -> Vec<PeerName> {
         .collect()
 }
 
+/// Not of a large capture, or the first batch of so many.
+fn portion(batches: u8) -> Option<Portion> {
+    (batches > 0).then(|| Portion {
+        batches: batches.into(),
+        rows: 1,
+        rows_total: batches.into(),
+        ..Portion::default()
+    })
+}
+
 /// A member that is no fool sees the members that this peer sees; one that does not is refused before anything is done.
 fn propagated(bytes: &[u8], number: u64) -> Option<Input> {
     let incoming = IncomingDelta::new(v1::PropagateRequest::decode(bytes).ok()?).ok()?;
@@ -233,6 +255,7 @@ fn propagated(bytes: &[u8], number: u64) -> Option<Input> {
             request: head.request.wrapping_add(number % 2),
             table: head.table,
             group,
+            batch: head.batch,
             patience_ms: head.patience_ms,
             delta: incoming.into_delta(&schema()).ok()?,
         },
@@ -253,7 +276,7 @@ fn told_of(message: &Message) -> (dejima_core::name::Gid, u64) {
     match message {
         Message::Propagate { gid, request, .. }
         | Message::Propagated { gid, request, .. }
-        | Message::Vote { gid, request }
+        | Message::Vote { gid, request, .. }
         | Message::Voted { gid, request, .. }
         | Message::Terminate { gid, request, .. }
         | Message::Terminated { gid, request }
@@ -311,6 +334,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let vote = v1::VoteRequest {
         from: from.clone(),
         gid: told.clone(),
+        patience_ms: 4_000,
     };
     let terminate = |decision: v1::Decision| v1::TerminateRequest {
         from: from.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dejima_core::examine::{Copy, Digest, Health};
 use dejima_core::group::Said;
 use dejima_core::name::{Gid, PeerName, TableName};
-use dejima_core::transaction::{Membership, Message, RequestId, Silence, Tally};
+use dejima_core::transaction::{Membership, Message, Millis, RequestId, Silence, Tally};
 use dejima_proto::v1;
 use dejima_proto::v1::ack_termination_client::AckTerminationClient;
 use dejima_proto::v1::detect_groups_client::DetectGroupsClient;
@@ -98,6 +98,7 @@ impl Client {
                 request,
                 table,
                 group,
+                batch,
                 patience_ms,
                 delta,
             } => {
@@ -114,12 +115,20 @@ impl Client {
                     request,
                     table,
                     group,
+                    batch,
                     patience_ms,
                 };
                 let parts = Parts::new(head, &schema, delta);
                 Box::pin(caller.propagate(limit, gid, request, parts))
             }
-            Message::Vote { gid, request } => Box::pin(caller.vote(limit, gid, request)),
+            Message::Vote {
+                gid,
+                request,
+                patience_ms,
+            } => {
+                let limit = limit.max(Duration::from_millis(patience_ms));
+                Box::pin(caller.vote(limit, gid, request, patience_ms))
+            }
             Message::Terminate {
                 gid,
                 request,
@@ -268,11 +277,18 @@ impl Caller {
         })
     }
 
-    async fn vote(self, limit: Duration, gid: Gid, request: RequestId) -> Result<Message, Silence> {
+    async fn vote(
+        self,
+        limit: Duration,
+        gid: Gid,
+        request: RequestId,
+        patience_ms: Millis,
+    ) -> Result<Message, Silence> {
         let call = self.addressed(
             v1::VoteRequest {
                 from: self.from.to_string(),
                 gid: gid.to_string(),
+                patience_ms,
             },
             limit,
         );

@@ -177,10 +177,10 @@ impl Serving {
             incarnation,
             facts,
         } = prepared;
-        let schemas: BTreeMap<_, _> = tables
+        let schemas = tables
             .iter()
-            .map(|table| (table.name.clone(), table.schema.clone()))
-            .collect();
+            .map(|table| (table.name.clone(), table.schema.clone()));
+        let schemas: Arc<BTreeMap<_, _>> = Arc::new(schemas.collect());
         let (transactions, groups) = machines(config, incarnation, &tables, facts);
         let known = Known {
             kind: config.kind.clone(),
@@ -191,7 +191,11 @@ impl Serving {
         let (event_loop, events, is_ready) =
             EventLoop::new(transactions, groups, client, Arc::clone(&store));
         tokio::spawn(count_hours(Arc::clone(&store), events.clone()));
-        let captures = Captures::new(config.limits.delta_bytes_max, UPLOAD_IDLE_MAX);
+        let captures = Captures::new(
+            Arc::clone(&schemas),
+            config.limits.capture_bytes_max,
+            UPLOAD_IDLE_MAX,
+        );
         let copies = Copies::new(store.clone(), &known.tables, events.clone());
         let entrance = Entrance::new(
             config.name.clone(),

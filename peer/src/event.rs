@@ -1,12 +1,13 @@
 //! Everything that reaches the event loop.
 
-use dejima_core::delta::Captured;
 use dejima_core::group::{self, Said};
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{
     self, CallbackAnswer, Decision, Message, Millis, RequestId, ResolveAnswer, Silence,
 };
 use tokio::sync::{mpsc, oneshot};
+
+use crate::capture::Capture;
 
 /// Something that happened outside of the machines.
 pub enum Event {
@@ -32,8 +33,8 @@ pub enum Event {
         gid: Gid,
         /// Counts the hook's calls.
         round: u32,
-        /// What the transaction has changed.
-        captured: Vec<Captured>,
+        /// What the transaction has changed, or the first batch of it.
+        capture: Capture,
         /// Where the answer goes.
         answer: oneshot::Sender<CallbackAnswer>,
     },

@@ -2,7 +2,7 @@
 //! nothing, and it never waits for anything but the next event.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dejima_core::crash_point;
@@ -16,9 +16,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use crate::capture::Capture;
 use crate::client::Client;
 use crate::event::{Event, Events, Undelivered};
 use crate::pending::{Pending, identity, is_question};
+use crate::spool::Spool;
 use crate::store::Store;
 
 /// How often a fact is tried to be saved; after that the next start asks the seeds again.
@@ -38,6 +40,8 @@ pub struct EventLoop {
     sender: Events,
     events: mpsc::UnboundedReceiver<Event>,
     pending: Pending,
+    /// What is left of large captures.
+    spools: HashMap<Gid, Arc<Mutex<Spool>>>,
     exchanges: HashMap<CallId, oneshot::Sender<Said>>,
     exchange_last: CallId,
     quiet: Vec<oneshot::Sender<()>>,
@@ -65,6 +69,7 @@ impl EventLoop {
             sender: sender.clone(),
             events,
             pending: Pending::default(),
+            spools: HashMap::new(),
             exchanges: HashMap::new(),
             exchange_last: 0,
             quiet: Vec::new(),
@@ -144,15 +149,21 @@ impl EventLoop {
             Event::Hook {
                 gid,
                 round,
-                captured,
+                capture: Capture { captured, more },
                 answer,
             } => {
                 debug!(%gid, round, rows = captured.len(), "the hook calls");
                 self.pending.call(gid.clone(), answer);
+                let portion = more.map(|(portion, spool)| {
+                    info!(%gid, rows = portion.rows_total, batches = portion.batches, "a large transaction");
+                    self.spools.insert(gid.clone(), Arc::new(Mutex::new(spool)));
+                    portion
+                });
                 self.handle(transaction::Input::Callback {
                     gid,
                     round,
                     captured,
+                    portion,
                 });
             }
             Event::Exchange { from, said, answer } => {
@@ -182,6 +193,9 @@ impl EventLoop {
             }
             Event::Transaction(input) => {
                 log_failure(&input);
+                if let transaction::Input::CallbackLost { gid } = &input {
+                    self.spools.remove(gid);
+                }
                 self.handle(input);
             }
             Event::Group(input) => self.handle_group(input),
@@ -275,9 +289,13 @@ impl EventLoop {
             }
             transaction::Output::Callback { gid, answer } => {
                 log_answer(&gid, &answer);
+                if !matches!(answer, CallbackAnswer::Apply { .. }) {
+                    self.spools.remove(&gid);
+                }
                 self.pending.return_to_hook(&gid, answer);
             }
             transaction::Output::Database(request) => self.execute(request),
+            transaction::Output::NextBatch { gid } => self.read_batch(gid),
             transaction::Output::Resolved { gid, answer } => {
                 self.pending.return_to_operator(&gid, &answer);
             }
@@ -335,6 +353,19 @@ impl EventLoop {
             if let Some(answer) = store.execute(request).await {
                 drop(events.send(Event::Transaction(transaction::Input::Database(answer))));
             }
+        });
+    }
+
+    /// Reads apart from this thread, which serves others meanwhile.
+    fn read_batch(&self, gid: Gid) {
+        let Some(spool) = self.spools.get(&gid).map(Arc::clone) else {
+            return;
+        };
+        let events = self.sender.clone();
+        tokio::task::spawn_blocking(move || {
+            let batch = spool.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let batch = batch.map_err(|error| error.to_string());
+            drop(events.send(Event::Transaction(transaction::Input::Batch { gid, batch })));
         });
     }
 

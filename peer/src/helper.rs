@@ -78,7 +78,10 @@ pub fn line_of(gid: &str, response: CloseResponse) -> String {
         }
         Some(Answer::Unshared(_)) => json!({"answer": "unshared"}).to_string(),
         // The puts are JSON already, and may be large.
-        Some(Answer::Apply(apply)) => format!("{{\"answer\":\"apply\",\"puts\":{}}}", apply.puts),
+        Some(Answer::Apply(apply)) => format!(
+            "{{\"answer\":\"apply\",\"batch\":{},\"puts\":{}}}",
+            apply.batch, apply.puts
+        ),
         Some(Answer::Refused(refusal)) => refusal_json(&refusal),
         None => refused(
             gid,
@@ -108,7 +111,8 @@ pub fn refused(gid: &str, message: &str, detail: &str, hint: &str) -> String {
 
 /// The line for a change that the peer does not take. program_limit_exceeded: trying again is of no use.
 pub fn too_large(gid: &str, why: &str) -> String {
-    let hint = "Change fewer rows in one transaction, or raise limits.delta_bytes_max at the peer.";
+    let hint =
+        "Change fewer rows in one transaction, or raise limits.capture_bytes_max at the peer.";
     refused_as("54000", gid, "the transaction changes too much", why, hint)
 }
 

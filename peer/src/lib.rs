@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod operator;
 mod pending;
 pub mod server;
+pub mod spool;
 pub mod store;
 pub mod wire;
 

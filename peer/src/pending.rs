@@ -108,7 +108,7 @@ fn place(message: &Message) -> (&Gid, Kind, RequestId) {
         Message::Propagate { gid, request, .. } | Message::Propagated { gid, request, .. } => {
             (gid, Kind::Propagate, *request)
         }
-        Message::Vote { gid, request } | Message::Voted { gid, request, .. } => {
+        Message::Vote { gid, request, .. } | Message::Voted { gid, request, .. } => {
             (gid, Kind::Vote, *request)
         }
         Message::Terminate { gid, request, .. } | Message::Terminated { gid, request } => {

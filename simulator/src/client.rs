@@ -1,9 +1,10 @@
 //! The clients: what they do to their own tables, and what that means for everyone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use dejima_core::delta::{Key, Value};
+use dejima_core::delta::{Captured, Key, Value};
 use dejima_core::name::PeerName;
+use dejima_core::transaction::Portion;
 
 use crate::database::BaseRow;
 use crate::random::Random;
@@ -22,6 +23,10 @@ pub struct Client {
     pub round: u32,
     /// How far its COMMIT is.
     pub phase: Phase,
+    /// What is left of a capture that is taken in batches.
+    pub batches: VecDeque<(Vec<Captured>, Portion)>,
+    /// The number of batches.
+    pub batches_total: u32,
 }
 
 /// How far a client's COMMIT is.

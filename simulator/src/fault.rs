@@ -44,6 +44,8 @@ pub enum Fault {
     CommitDurable,
     /// The database dies, and a client's COMMIT that was in progress is not durable.
     CommitLost,
+    /// The next batch of a large capture cannot be read.
+    BatchLost,
     /// COMMIT PREPARED or ROLLBACK PREPARED takes seconds.
     FinishSlow,
     /// The peer is killed at any moment.
@@ -90,6 +92,7 @@ impl Fault {
             Self::CommitSlow,
             Self::CommitDurable,
             Self::CommitLost,
+            Self::BatchLost,
             Self::FinishSlow,
             Self::PeerDies,
             Self::MachineDies,
@@ -130,6 +133,7 @@ impl fmt::Display for Fault {
             Self::CommitSlow => "COMMIT slow",
             Self::CommitDurable => "COMMIT durable, database dies",
             Self::CommitLost => "COMMIT lost, database dies",
+            Self::BatchLost => "next batch cannot be read",
             Self::FinishSlow => "COMMIT or ROLLBACK PREPARED slow",
             Self::PeerDies => "peer dies at any moment",
             Self::MachineDies => "peer and database die together",

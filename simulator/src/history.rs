@@ -27,6 +27,8 @@ pub struct History {
     pub leaks: Vec<String>,
     /// Committed transactions whose hook had to put what came back, and call again.
     pub several_rounds: u64,
+    /// Committed transactions that were taken in several batches.
+    pub several_batches: u64,
 }
 
 /// A participant's COMMIT PREPARED or ROLLBACK PREPARED.

@@ -11,6 +11,7 @@
 //! - databases that are killed before and after every kind of request: what was not durable is gone, what was asked
 //!   for is done or not and nobody is told, what may have been prepared is rolled back later; sessions that break;
 //! - clients whose COMMIT is slow, durable or lost when their database dies, clients and helpers that die;
+//! - captures that are taken in tiny batches, and whose rest cannot be read;
 //! - COMMIT PREPARED that is slow or fails again and again, done or not;
 //! - trees, rings, diamonds, stars and overlapping groups of 2 to 12 peers, tables of 2 to 5 members, triggers that
 //!   replace values, constraints that refuse them.
@@ -18,6 +19,7 @@
 //! Each seed throws the dice for which of them it has, and plans some faults for a certain occasion. Then the world
 //! is healed, and everything must come to rest: [`invariants`].
 
+mod batch;
 pub mod client;
 pub mod database;
 pub mod detection;
@@ -50,6 +52,8 @@ pub struct Outcome {
     pub committed: u64,
     /// Those of them whose hook put what came back, and called again.
     pub several_rounds: u64,
+    /// Those of them that were taken in several batches.
+    pub several_batches: u64,
     /// Transactions refused or aborted.
     pub refused: u64,
     /// What went wrong in the world.
@@ -72,6 +76,7 @@ pub fn run(seed: u64, wrong_rule: Option<WrongRule>) -> Outcome {
         steps: world.steps,
         committed: ended(Decision::Commit),
         several_rounds: world.history.several_rounds,
+        several_batches: world.history.several_batches,
         refused: ended(Decision::Abort),
         violations: invariants::violations(&world),
         faults: world.faults,
@@ -84,6 +89,7 @@ impl Outcome {
         self.steps += other.steps;
         self.committed += other.committed;
         self.several_rounds += other.several_rounds;
+        self.several_batches += other.several_batches;
         self.refused += other.refused;
         self.faults.add(&other.faults);
         self.violations.extend(other.violations);

@@ -33,12 +33,13 @@ fn main() -> ExitCode {
         steps,
         committed,
         several_rounds,
+        several_batches,
         refused,
         violations,
         ..
     } = total;
     println!(
-        "{seeds} seeds, {steps} steps, {committed} committed ({several_rounds} in several rounds), {refused} refused, \
+        "{seeds} seeds, {steps} steps, {committed} committed ({several_rounds} in several rounds, {several_batches} in several batches), {refused} refused, \
          {seconds:.1} seconds, {:.0} steps a second, {:.0} seeds a second, {} violations",
         steps as f64 / seconds,
         seeds as f64 / seconds,

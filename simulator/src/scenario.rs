@@ -46,6 +46,8 @@ pub struct Scenario {
     pub transactions: u64,
     /// Number of different keys that they fight for.
     pub keys: u64,
+    /// How many of a thousand transactions are taken in tiny batches.
+    pub batched: u64,
 }
 
 impl Scenario {
@@ -71,6 +73,7 @@ impl Scenario {
             weather: Weather::calm(),
             transactions: 0,
             keys: 3,
+            batched: 0,
         }
     }
 
@@ -107,6 +110,7 @@ impl Scenario {
         scenario.weather = Weather::random(random);
         scenario.transactions = 4 + random.below(40);
         scenario.keys = 1 + random.below(6);
+        scenario.batched = random.one_of(&[0, 500, 1_000]);
         scenario
     }
 
@@ -134,6 +138,7 @@ impl Scenario {
             weather: Weather::calm(),
             transactions: 0,
             keys: 1,
+            batched: 0,
         }
     }
 

@@ -9,6 +9,7 @@ pub enum Step {
     Started,
     Callback,
     CallbackLost,
+    Batch,
     Propagate,
     Propagated,
     Vote,
@@ -33,10 +34,11 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Step; 23] = [
+    pub const ALL: [Step; 24] = [
         Step::Started,
         Step::Callback,
         Step::CallbackLost,
+        Step::Batch,
         Step::Propagate,
         Step::Propagated,
         Step::Vote,
@@ -68,6 +70,7 @@ impl Step {
             }
             Input::Callback { .. } => Self::Callback,
             Input::CallbackLost { .. } => Self::CallbackLost,
+            Input::Batch { .. } => Self::Batch,
             Input::Undelivered { .. } => Self::Undelivered,
             Input::Reachable { .. } => Self::Reachable,
             Input::Tick => Self::Tick,

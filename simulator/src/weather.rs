@@ -32,6 +32,8 @@ pub struct Weather {
     pub finish_failures: u64,
     /// COMMIT PREPARED and ROLLBACK PREPARED that take very long.
     pub slow_finishes: u64,
+    /// Batches of a large capture that cannot be read.
+    pub lost_batches: u64,
     /// The highest ordinary delay of a message, in ms.
     pub delay_ms_max: Millis,
     /// The longest pause between two clients, in ms.
@@ -86,6 +88,7 @@ impl Weather {
             broken_sessions: rate(2),
             finish_failures: rate(150),
             slow_finishes: rate(80),
+            lost_batches: rate(20),
             ..Self::default()
         };
         let troubles = TROUBLES.into_iter().filter(|_| random.chance(200));

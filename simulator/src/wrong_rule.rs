@@ -45,11 +45,13 @@ pub enum WrongRule {
     RowsAreKept,
     /// A participant row stays after ROLLBACK PREPARED.
     RollbackLeavesRow,
+    /// A delta counts as answered as soon as it is sent: the next batch, and the vote, begin before its subtree is closed.
+    AnswerIsPresumed,
 }
 
 impl WrongRule {
     /// All of them, and the invariant that each breaks.
-    pub const ALL: [(WrongRule, &str); 16] = [
+    pub const ALL: [(WrongRule, &str); 17] = [
         (WrongRule::PreparedIsForgotten, invariants::ATOMIC),
         (WrongRule::PromiseIsBroken, invariants::ATOMIC),
         (WrongRule::HeldMeansAborted, invariants::ATOMIC),
@@ -66,6 +68,7 @@ impl WrongRule {
         (WrongRule::SilenceAcknowledges, invariants::FORGOTTEN_EARLY),
         (WrongRule::RowsAreKept, invariants::ROWS_LEFT),
         (WrongRule::RollbackLeavesRow, invariants::ABORTED_ROWS),
+        (WrongRule::AnswerIsPresumed, invariants::AGREEMENT),
     ];
 
     /// True if the message is never sent.
@@ -117,6 +120,20 @@ impl WrongRule {
             _ => {}
         }
         message
+    }
+
+    /// The answer that is taken for given before any can come.
+    pub(crate) fn anticipates(self, question: &Message) -> Option<Message> {
+        match (self, question) {
+            (WrongRule::AnswerIsPresumed, Message::Propagate { gid, request, .. }) => {
+                Some(Message::Propagated {
+                    gid: gid.clone(),
+                    request: *request,
+                    result: Ok(false),
+                })
+            }
+            _ => None,
+        }
     }
 
     /// The answer that is taken for given when none comes.

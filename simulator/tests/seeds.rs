@@ -23,11 +23,15 @@ fn no_seed_breaks_an_invariant() {
         total.add(run(seed));
     }
     assert!(
-        total.committed > SEEDS && total.refused > SEEDS && total.several_rounds > 0,
-        "all ends must be reached: {} and {}, {} in several rounds",
+        total.committed > SEEDS
+            && total.refused > SEEDS
+            && total.several_rounds > 0
+            && total.several_batches > 0,
+        "all ends must be reached: {} and {}, {} in several rounds, {} in several batches",
         total.committed,
         total.refused,
-        total.several_rounds
+        total.several_rounds,
+        total.several_batches
     );
     let missing: Vec<Fault> = Fault::all()
         .into_iter()

@@ -39,6 +39,17 @@ pub enum InvalidSection {
     },
 }
 
+/// Some rows of one statement and one Dejima table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The statement.
+    pub statement: i64,
+    /// Counts the sections of the statement. In those with one number stand the same base rows, of all its Dejima tables.
+    pub number: i64,
+    /// The rows that changed, each with its place in the section.
+    pub rows: Vec<(usize, Captured)>,
+}
+
 impl Captured {
     /// Reads the sections of a capture. Rows that a statement did not change are not among the results.
     pub fn read(bytes: &[u8]) -> Result<Vec<Self>, InvalidCapture> {
@@ -48,24 +59,11 @@ impl Captured {
         let (mut captured, mut number) = (vec![], 0);
         while !text.is_empty() {
             number += 1;
-            let (section, rest) = Self::first_section(text).map_err(|why| invalid(number, why))?;
-            captured.extend(section);
+            let (section, rest) = Section::first(text).map_err(|why| invalid(number, why))?;
+            captured.extend(section.rows.into_iter().map(|(_, row)| row));
             text = rest;
         }
         Ok(captured)
-    }
-
-    /// Reads the first section of a capture; the second value is what comes after it.
-    pub fn first_section(text: &str) -> Result<(Vec<Self>, &str), InvalidSection> {
-        let (heading, rest) = text
-            .split_once('\n')
-            .ok_or_else(|| InvalidSection::Heading("it has no end".into()))?;
-        let (statement, _section, table): (i64, i64, TableName) =
-            serde_json::from_str(heading).map_err(|e| InvalidSection::Heading(e.to_string()))?;
-        let mut reader = Reader { rest };
-        let old = reader.line()?;
-        let new = reader.line()?;
-        Ok((pair(statement, &table, old, new)?, reader.rest))
     }
 
     /// Reads a section whose rows stand there as PostgreSQL writes an array of arrays; `None` for a side that has no rows.
@@ -82,7 +80,28 @@ impl Captured {
         };
         let old = old.map(rows).transpose()?;
         let new = new.map(rows).transpose()?;
-        pair(statement, table, old, new)
+        let rows = pair(statement, table, old, new)?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+}
+
+impl Section {
+    /// Reads the first section of a capture; the second value is what comes after it.
+    pub fn first(text: &str) -> Result<(Self, &str), InvalidSection> {
+        let (heading, rest) = text
+            .split_once('\n')
+            .ok_or_else(|| InvalidSection::Heading("it has no end".into()))?;
+        let (statement, number, table): (i64, i64, TableName) =
+            serde_json::from_str(heading).map_err(|e| InvalidSection::Heading(e.to_string()))?;
+        let mut reader = Reader { rest };
+        let old = reader.line()?;
+        let new = reader.line()?;
+        let section = Self {
+            statement,
+            number,
+            rows: pair(statement, &table, old, new)?,
+        };
+        Ok((section, reader.rest))
     }
 }
 
@@ -92,7 +111,7 @@ fn pair(
     table: &TableName,
     old: Option<Vec<Row>>,
     new: Option<Vec<Row>>,
-) -> Result<Vec<Captured>, InvalidSection> {
+) -> Result<Vec<(usize, Captured)>, InvalidSection> {
     let numbers = (
         old.as_ref().map_or(0, Vec::len),
         new.as_ref().map_or(0, Vec::len),
@@ -105,15 +124,17 @@ fn pair(
     let mut new = new.into_iter().flatten();
     let is_row = |row: &Row| row.iter().any(Option::is_some);
     let mut captured = vec![];
-    for _ in 0..numbers.0.max(numbers.1) {
+    for at in 0..numbers.0.max(numbers.1) {
         let (old, new) = (old.next().filter(is_row), new.next().filter(is_row));
         if old != new {
-            captured.push(Captured {
+            let table = table.clone();
+            let row = Captured {
                 statement,
-                table: table.clone(),
+                table,
                 old,
                 new,
-            });
+            };
+            captured.push((at, row));
         }
     }
     Ok(captured)

@@ -4,6 +4,7 @@
 //! database saw them. [`Delta::join`] *unites* what different paths say of the same transaction (invariant 3):
 //! unset joins with any value, set joins with the same value, two values set for one attribute conflict.
 
+mod batch;
 mod capture;
 mod join;
 mod net;
@@ -16,7 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::TableName;
 
-pub use capture::InvalidCapture;
+pub(crate) use batch::row_hash;
+pub use batch::{Batch, BatchLimits, Planner};
+pub use capture::{InvalidCapture, InvalidSection, Section};
 pub use join::Conflict;
 pub use net::{InvalidRow, Net};
 pub use put::{KeyCycle, Put, PutRow};

@@ -108,6 +108,12 @@ impl Net {
         self.records[*self.by_id.get(row)?].new.as_ref()
     }
 
+    /// All keys that the rows have or had.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        let named = self.by_id.keys().map(|row| &row.key);
+        named.chain(self.by_current.keys())
+    }
+
     /// A row leaves its current key; the first time it becomes a record.
     fn depart(&mut self, schema: &Schema, old: &Row) -> Result<usize, InvalidRow> {
         let key = checked_key(schema, old)?;

@@ -106,6 +106,7 @@ mod tests {
             state,
             since: 1_000,
             touched: BTreeMap::new(),
+            portion: None,
             waiting_for: vec![],
             trouble: None,
         }

@@ -11,13 +11,29 @@
 use super::quote::literals;
 use super::{BaseColumn, PINNED, Strategy, identifier, literal, text_of};
 
-/// The current row of the JSON argument.
-const ROW: &str = "\"dejima put\".\"dejima row\"";
+/// The parts of the current row of the JSON argument. They are taken out of it once: each `->` copies what it finds, and a
+/// value can have a hundred mebibytes.
+const OP: &str = "\"dejima put\".\"dejima op\"";
+const KEY: &str = "\"dejima put\".\"dejima key\"";
+const OLD: &str = "\"dejima put\".\"dejima old\"";
+const NEW: &str = "\"dejima put\".\"dejima new\"";
+
 /// All rows of the JSON argument.
-const ROWS: &str = "dejima.put_rows($1) AS \"dejima put\"(\"dejima row\")";
+const ROWS: &str = "(SELECT op, key, old, new, ordinal FROM ROWS FROM (dejima.put_records($1) AS (op text, key jsonb, old jsonb, new jsonb)) \
+                    WITH ORDINALITY AS r(op, key, old, new, ordinal)) \
+                    AS \"dejima put\"(\"dejima op\", \"dejima key\", \"dejima old\", \"dejima new\", \"dejima ordinal\")";
 
 /// The only row of the JSON argument, in plpgsql.
-const ONLY_ROW: &str = "(SELECT putting AS \"dejima row\") AS \"dejima put\"";
+const ONLY_ROW: &str = "(SELECT putting_key, putting_old, putting_new) \
+                        AS \"dejima put\"(\"dejima key\", \"dejima old\", \"dejima new\")";
+
+/// The row that this SQL expression is.
+fn row_of(row: &str) -> String {
+    format!(
+        "(SELECT {row}->>'op', {row}->'key', {row}->'old', {row}->'new') \
+         AS \"dejima put\"(\"dejima op\", \"dejima key\", \"dejima old\", \"dejima new\")"
+    )
+}
 
 /// Creates the functions.
 pub(super) fn create(strategy: &Strategy) -> String {
@@ -86,12 +102,14 @@ fn one_row(s: &Strategy) -> String {
         "
 #variable_conflict use_column
 DECLARE
-  putting constant jsonb := $1->0;
+  putting_key constant jsonb := $1->0->'key';
+  putting_old constant jsonb := $1->0->'old';
+  putting_new constant jsonb := $1->0->'new';
   is_shown boolean;
 BEGIN
-IF jsonb_array_length($1) = 1
-  AND (coalesce(putting->'old', '{{}}') || coalesce(putting->'new', '{{}}')) - ARRAY[{names}] = '{{}}' THEN
-  CASE putting->>'op'
+IF jsonb_array_length($1) = 1 AND NOT EXISTS (
+  SELECT FROM (VALUES (putting_old), (putting_new)) AS s(side), jsonb_object_keys(s.side) AS k WHERE k <> ALL (ARRAY[{names}])) THEN
+  CASE $1->0->>'op'
   WHEN 'update' THEN
     {update}
   WHEN 'insert' THEN
@@ -129,7 +147,7 @@ fn update_one(s: &Strategy, found: &str) -> String {
     let (target, is_shown) = (target(s), is_shown(s));
     let branch = |(name, base): (&str, &BaseColumn)| {
         format!(
-            "IF (putting->'new') - {name} = '{{}}' AND (putting->'old') - {name} = '{{}}' THEN
+            "IF putting_new - {name} = '{{}}' AND putting_old - {name} = '{{}}' THEN
       UPDATE {target} SET {assignment} FROM {ONLY_ROW}
       WHERE {found} AND {old_holds} AND {differs} RETURNING {is_shown} INTO is_shown;
     ELS",
@@ -144,7 +162,7 @@ fn update_one(s: &Strategy, found: &str) -> String {
     let pieces = |side: &str, piece: &dyn Fn(&str, &BaseColumn) -> String| {
         let one = |(name, base): (&str, &BaseColumn)| {
             format!(
-                "CASE WHEN putting->'{side}' ? {} THEN {} END",
+                "CASE WHEN putting_{side} ? {} THEN {} END",
                 literal(name),
                 literal(&piece(name, base))
             )
@@ -152,15 +170,15 @@ fn update_one(s: &Strategy, found: &str) -> String {
         s.pairs().map(one).collect::<Vec<_>>().join(", ")
     };
     format!(
-        "{branches}IF putting ? 'old' AND (putting->'new') <> '{{}}' THEN
+        "{branches}IF putting_old IS NOT NULL AND putting_new <> '{{}}' THEN
       EXECUTE {head} || array_to_string(ARRAY[{assignments}], ', ') || {found}
         || array_to_string(ARRAY['', {old_holds}], ' AND ') || ' AND (' || array_to_string(ARRAY['false', {differs}], ' OR ') || {tail}
-      INTO is_shown USING putting;
+      INTO is_shown USING putting_key, putting_old, putting_new;
     END IF;",
         head = literal(&format!("UPDATE {target} SET ")),
         assignments = pieces("new", &assignment),
         found = literal(&format!(
-            " FROM (SELECT $1 AS \"dejima row\") AS \"dejima put\" WHERE {found}"
+            " FROM (SELECT $1, $2, $3) AS \"dejima put\"(\"dejima key\", \"dejima old\", \"dejima new\") WHERE {found}"
         )),
         old_holds = pieces("old", &|name, base| old_holds_in(s, name, base)),
         differs = pieces("new", &|name, base| differs_in(s, name, base)),
@@ -186,11 +204,12 @@ DECLARE
 BEGIN
 SELECT count(*) FILTER (WHERE op = 'delete'), count(*) FILTER (WHERE op = 'update' AND NOT moved),
   count(*) FILTER (WHERE op = 'update' AND moved), count(*) FILTER (WHERE op = 'insert'),
-  min((SELECT k FROM jsonb_object_keys(named) AS k WHERE k <> ALL (ARRAY[{names}]) LIMIT 1))
+  min(r.unknown)
 INTO deletes, updates, moves, inserts, unknown
 FROM (
-  SELECT {ROW}->>'op' AS op, {moved} AS moved,
-    coalesce({ROW}->'old', '{{}}') || coalesce({ROW}->'new', '{{}}') AS named
+  SELECT {OP} AS op, {moved} AS moved,
+    (SELECT min(k) FROM (VALUES ({OLD}), ({NEW})) AS s(side), jsonb_object_keys(s.side) AS k
+     WHERE k <> ALL (ARRAY[{names}])) AS unknown
   FROM {ROWS}
 ) AS r;
 IF unknown IS NOT NULL THEN
@@ -220,7 +239,7 @@ fn lock(s: &Strategy) -> String {
     format!(
         "IF deletes + updates + moves > 0 THEN
   PERFORM FROM {ROWS} JOIN {target} ON {key}
-  WHERE {ROW} ? 'key' ORDER BY {ROW}->'key' FOR UPDATE OF {alias};
+  WHERE {KEY} IS NOT NULL ORDER BY {KEY} FOR UPDATE OF {alias};
 END IF;",
         target = target(s),
         key = key(s),
@@ -230,7 +249,7 @@ END IF;",
 
 fn delete(s: &Strategy) -> String {
     let concerned = format!(
-        "{ROW}->>'op' = 'delete' AND {} AND {} AND {}",
+        "{OP} = 'delete' AND {} AND {} AND {}",
         key(s),
         s.shows(),
         old_holds(s)
@@ -256,7 +275,7 @@ END IF;",
 /// Updates that keep the key: one UPDATE for each set of changed columns, so that a base table's UPDATE OF
 /// triggers see the truth. Rows that hold the new values already are left alone.
 fn update(s: &Strategy) -> String {
-    let concerned = format!("{ROW}->>'op' = 'update' AND NOT {}", moved(s));
+    let concerned = format!("{OP} = 'update' AND NOT {}", moved(s));
     format!(
         "IF updates > 0 THEN
   FOR batch IN
@@ -326,27 +345,27 @@ fn one_column(s: &Strategy, concerned: &str) -> String {
 /// Updates of the key, one by one in the given order; but one whose new key another row still has waits for the others.
 /// The order given compares texts, and keys of different texts may be equal (1.0 and 1.00).
 fn move_key(s: &Strategy) -> String {
-    let row = "(SELECT $1 AS \"dejima row\") AS \"dejima put\"";
+    let row = row_of("$1");
     let concerned = format!("{} AND {} AND {}", key(s), s.shows(), old_holds(s));
     format!(
         "IF moves > 0 THEN
   waiting := ARRAY(
-    SELECT {ROW}
-    FROM dejima.put_rows($1) WITH ORDINALITY AS \"dejima put\"(\"dejima row\", \"dejima ordinal\")
-    WHERE {ROW}->>'op' = 'update' AND {moved} ORDER BY \"dejima put\".\"dejima ordinal\");
+    SELECT r.\"dejima row\"
+    FROM dejima.put_rows($1) WITH ORDINALITY AS r(\"dejima row\", \"dejima ordinal\"), {of_row}
+    WHERE {OP} = 'update' AND {moved} ORDER BY r.\"dejima ordinal\");
 END IF;
 WHILE cardinality(waiting) > 0 LOOP
   blocked := '{{}}';
   FOR batch IN
-    SELECT {ROW} AS put, {changed} AS changed FROM unnest(waiting) AS \"dejima put\"(\"dejima row\")
+    SELECT r.\"dejima row\" AS put, {changed} AS changed FROM unnest(waiting) AS r(\"dejima row\"), {of_row}
   LOOP
     moving := batch.put;
-    PERFORM FROM {target}, (SELECT moving AS \"dejima row\") AS \"dejima put\" WHERE {new_key} AND NOT ({key});
+    PERFORM FROM {target}, {moving} WHERE {new_key} AND NOT ({key});
     IF FOUND AND NOT stuck THEN
       blocked := blocked || moving;
       CONTINUE;
     END IF;
-    PERFORM FROM {target}, (SELECT moving AS \"dejima row\") AS \"dejima put\" WHERE {concerned};
+    PERFORM FROM {target}, {moving} WHERE {concerned};
     IF NOT FOUND THEN
       PERFORM dejima.refuse_stale({table});
     END IF;
@@ -358,15 +377,17 @@ WHILE cardinality(waiting) > 0 LOOP
   waiting := blocked;
 END LOOP;",
         key = key(s),
+        of_row = format!("LATERAL {}", row_of("r.\"dejima row\"")),
+        moving = row_of("moving"),
         new_key = key_is(s, |name, at, base| format!(
-            "coalesce({ROW}->'new'->>{}, {ROW}->'key'->>{at})::{}",
+            "coalesce({NEW}->>{}, {KEY}->>{at})::{}",
             literal(name),
             base.type_name
         )),
         changed = changed(),
         moved = moved(s),
         target = target(s),
-        execute = set_changed(s, row, &concerned),
+        execute = set_changed(s, &row, &concerned),
         check = check_done(s, "1"),
         table = literal(s.table.as_str()),
     )
@@ -399,8 +420,8 @@ fn insert_from(s: &Strategy, rows: &str) -> String {
 
 fn insert(s: &Strategy) -> String {
     let rows = format!(
-        "dejima.put_rows($1) WITH ORDINALITY AS \"dejima put\"(\"dejima row\", \"dejima ordinal\")
-    WHERE {ROW}->>'op' = 'insert' ORDER BY \"dejima put\".\"dejima ordinal\""
+        "{ROWS}
+    WHERE {OP} = 'insert' ORDER BY \"dejima put\".\"dejima ordinal\""
     );
     format!(
         "IF inserts > 0 THEN
@@ -413,7 +434,7 @@ fn insert(s: &Strategy) -> String {
   END IF;
   IF done <> inserts THEN
     SELECT count(*), count(*) FILTER (WHERE {shows}) INTO done, shown
-    FROM {ROWS} JOIN {target} ON {new_key} WHERE {ROW}->>'op' = 'insert';
+    FROM {ROWS} JOIN {target} ON {new_key} WHERE {OP} = 'insert';
     IF done <> inserts THEN
       PERFORM dejima.refuse_dropped({table}, {base});
     ELSIF shown <> done THEN
@@ -486,18 +507,18 @@ fn column(s: &Strategy, base: &BaseColumn) -> String {
 
 /// The names of the columns that the row sets.
 fn changed() -> String {
-    format!("ARRAY(SELECT k FROM jsonb_object_keys({ROW}->'new') AS k ORDER BY k COLLATE \"C\")")
+    format!("ARRAY(SELECT k FROM jsonb_object_keys({NEW}) AS k ORDER BY k COLLATE \"C\")")
 }
 
 /// The row's new value, typed but without length: assignment enforces the length, a cast would cut.
 fn new_value(name: &str, base: &BaseColumn) -> String {
-    format!("({ROW}->'new'->>{})::{}", literal(name), base.base_type)
+    format!("({NEW}->>{})::{}", literal(name), base.base_type)
 }
 
 /// The base row has the key that the row names.
 fn key(s: &Strategy) -> String {
     key_is(s, |_, at, base| {
-        format!("({ROW}->'key'->>{at})::{}", base.base_type)
+        format!("({KEY}->>{at})::{}", base.base_type)
     })
 }
 
@@ -525,9 +546,7 @@ fn key_is(s: &Strategy, value: impl Fn(&str, usize, &BaseColumn) -> String) -> S
 fn moved(s: &Strategy) -> String {
     let one = |(at, &index): (usize, &u16)| {
         let name = literal(s.schema.column_name(index));
-        format!(
-            "coalesce({ROW}->'new' ? {name} AND {ROW}->'new'->>{name} IS DISTINCT FROM {ROW}->'key'->>{at}, false)"
-        )
+        format!("coalesce({NEW} ? {name} AND {NEW}->>{name} IS DISTINCT FROM {KEY}->>{at}, false)")
     };
     format!(
         "({})",
@@ -553,7 +572,7 @@ fn old_holds(s: &Strategy) -> String {
 
 fn old_holds_in(s: &Strategy, name: &str, base: &BaseColumn) -> String {
     let (now, name) = (now(s, base), literal(name));
-    format!("(NOT {ROW}->'old' ? {name} OR {now} IS NOT DISTINCT FROM {ROW}->'old'->>{name})")
+    format!("(NOT {OLD} ? {name} OR {now} IS NOT DISTINCT FROM {OLD}->>{name})")
 }
 
 /// Some column that the row sets holds another value.
@@ -567,7 +586,7 @@ fn differs(s: &Strategy) -> String {
 
 fn differs_in(s: &Strategy, name: &str, base: &BaseColumn) -> String {
     let (now, name) = (now(s, base), literal(name));
-    format!("({ROW}->'new' ? {name} AND {now} IS DISTINCT FROM {ROW}->'new'->>{name})")
+    format!("({NEW} ? {name} AND {now} IS DISTINCT FROM {NEW}->>{name})")
 }
 
 /// What the base row holds.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::interface::{Membership, Millis, Touched};
 use crate::delta::{
-    Captured, Cell, Change, ColumnIndex, Conflict, Delta, Net, Put, REVISION_MAX, RowId, Schema,
-    Value,
+    Captured, Cell, Change, ColumnIndex, Delta, Key, Net, Put, REVISION_MAX, RowId, Schema, Value,
+    row_hash,
 };
 use crate::name::{PeerName, TableName};
 use crate::refusal::{Refusal, sqlstate};
@@ -15,9 +15,12 @@ pub(super) type Tables = BTreeMap<TableName, Membership>;
 
 /// Between two inputs, for every Dejima table: `known` is what all members have been told, and `net` is what
 /// the database holds; they say the same, but for rows that are still to be put.
+///
+/// Of the rows of settled batches nothing is left but a hash of each of their keys, so that none of them is touched again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     tables: BTreeMap<TableName, TableChange>,
+    settled: BTreeSet<u64>,
     weight_ms: Millis,
 }
 
@@ -25,16 +28,46 @@ pub(super) struct Changes {
 struct TableChange {
     known: Delta,
     net: Net,
+    /// Rows of earlier batches.
+    settled: Touched,
 }
 
 impl Changes {
     /// Unites a delta from another peer; returns what must be put into the database.
-    pub(super) fn join(&mut self, table: &TableName, delta: &Delta) -> Result<Delta, Conflict> {
-        self.tables
-            .entry(table.clone())
-            .or_default()
-            .known
-            .join(delta)
+    pub(super) fn join(
+        &mut self,
+        me: &PeerName,
+        table: &TableName,
+        schema: &Schema,
+        delta: &Delta,
+    ) -> Result<Delta, Refusal> {
+        for (row, change) in &delta.rows {
+            self.check_open(me, table, &row.key)?;
+            if let Some(key) = moved_key(schema, row, change) {
+                self.check_open(me, table, &key)?;
+            }
+        }
+        let change = self.tables.entry(table.clone()).or_default();
+        let joined = change.known.join(delta);
+        joined.map_err(|e| Refusal::conflict(me, table, &format!("{e}.")))
+    }
+
+    /// The batch is answered everywhere and nothing of it is in flight: its rows are forgotten, and may not change again.
+    pub(super) fn settle(&mut self) {
+        for (table, change) in &mut self.tables {
+            let known = std::mem::take(&mut change.known);
+            let net = std::mem::take(&mut change.net);
+            change.settled.add(count(&known));
+            let keys = known.rows.keys().map(|row| &row.key).chain(net.keys());
+            self.settled.extend(keys.map(|key| row_hash(table, key)));
+        }
+    }
+
+    fn check_open(&self, me: &PeerName, table: &TableName, key: &Key) -> Result<(), Refusal> {
+        if self.settled.is_empty() || !self.settled.contains(&row_hash(table, key)) {
+            return Ok(());
+        }
+        Err(Refusal::settled(me, table))
     }
 
     /// Spells out how `todo` is put on top of what is there.
@@ -67,25 +100,31 @@ impl Changes {
         &mut self,
         me: &PeerName,
         tables: &Tables,
-        captured: &[Captured],
+        captured: Vec<Captured>,
         todo: &BTreeMap<TableName, Delta>,
     ) -> Result<Vec<(TableName, Delta)>, Refusal> {
-        let mut by_table: BTreeMap<&TableName, Vec<Captured>> =
-            todo.keys().map(|table| (table, vec![])).collect();
-        for entry in captured {
-            by_table
-                .entry(&entry.table)
-                .or_default()
-                .push(entry.clone());
-        }
+        let mut by_table: BTreeMap<TableName, Vec<Captured>> =
+            todo.keys().map(|table| (table.clone(), vec![])).collect();
         self.weight_ms += captured.iter().map(weight_ms).sum::<Millis>();
+        for entry in captured {
+            let table = by_table.entry(entry.table.clone());
+            table.or_default().push(entry);
+        }
         let mut news = vec![];
-        for (table, captured) in by_table {
+        for (table, captured) in &by_table {
             let Some(membership) = tables.get(table) else {
                 return Err(unknown_table(me, table));
             };
+            for row in captured
+                .iter()
+                .flat_map(|entry| entry.old.iter().chain(&entry.new))
+            {
+                if let Some(key) = membership.schema.key_of(row) {
+                    self.check_open(me, table, &key)?;
+                }
+            }
             let change = self.tables.entry(table.clone()).or_default();
-            let touched = change.net.absorb(&membership.schema, &captured);
+            let touched = change.net.absorb(&membership.schema, captured);
             let mut rows = touched.map_err(|e| invalid_capture(me, table, &e.to_string()))?;
             rows.extend(
                 todo.get(table)
@@ -102,7 +141,7 @@ impl Changes {
         Ok(news)
     }
 
-    /// What has changed in each Dejima table, as far as it is known here.
+    /// What the batch at hand has changed in each Dejima table, as far as it is known here.
     pub(super) fn known(&self) -> BTreeMap<TableName, Delta> {
         let known = |(table, change): (&TableName, &TableChange)| {
             let delta = change.known.clone();
@@ -121,7 +160,11 @@ impl Changes {
     pub(super) fn touched(&self) -> BTreeMap<TableName, Touched> {
         self.tables
             .iter()
-            .map(|(table, change)| (table.clone(), count(&change.known)))
+            .map(|(table, change)| {
+                let mut touched = count(&change.known);
+                touched.add(change.settled);
+                (table.clone(), touched)
+            })
             .collect()
     }
 
@@ -136,6 +179,19 @@ fn weight_ms(captured: &Captured) -> Millis {
     let rows = captured.old.iter().chain(&captured.new);
     let bytes: usize = rows.flatten().flatten().map(|value| value.len()).sum();
     1 + bytes as Millis / 1024
+}
+
+/// The key that an update gives its row, if it gives it another.
+fn moved_key(schema: &Schema, row: &RowId, change: &Change) -> Option<Key> {
+    let Change::Update { new, .. } = change else {
+        return None;
+    };
+    let is_moved = schema.key.iter().any(|column| new.contains_key(column));
+    let part = |(column, from): (&ColumnIndex, _)| match new.get(column) {
+        Some(cell) => cell.value.clone(),
+        None => Some(Clone::clone(from)),
+    };
+    is_moved.then(|| schema.key.iter().zip(&row.key).map(part).collect())?
 }
 
 fn count(delta: &Delta) -> Touched {

@@ -108,6 +108,7 @@ impl Context {
         now: Millis,
         gid: &Gid,
         news: Vec<(TableName, Delta)>,
+        batch: u32,
         patience_ms: Millis,
     ) -> Result<Vec<(RequestId, PeerName)>, Refusal> {
         let mut deliveries = vec![];
@@ -127,6 +128,7 @@ impl Context {
                 request,
                 table,
                 group,
+                batch,
                 patience_ms,
                 delta,
             });

@@ -65,6 +65,8 @@ pub enum Message {
         table: TableName,
         /// Which members of it the sender sees: the receiver must see the same.
         group: GroupVersion,
+        /// Counts the batches of the transaction from 0. A higher number than before settles the earlier ones.
+        batch: u32,
         /// How long the whole transaction may take, by its size as far as it is known.
         patience_ms: Millis,
         /// The change.
@@ -85,6 +87,8 @@ pub enum Message {
         gid: Gid,
         /// The sender's number for this request.
         request: RequestId,
+        /// How long the whole transaction may take, by its size.
+        patience_ms: Millis,
     },
     /// The promise, or the refusal to promise.
     Voted {
@@ -148,6 +152,8 @@ pub enum CallbackAnswer {
     Apply {
         /// What to put, in this order.
         puts: Vec<Put>,
+        /// The batch that it belongs to: the bound of rounds holds for each.
+        batch: u32,
     },
     /// Raise this error.
     Refused {
@@ -174,6 +180,15 @@ pub enum Input {
         round: u32,
         /// What was captured since the last call.
         captured: Vec<Captured>,
+        /// In round 0, if the capture is so large that this is but its first batch.
+        portion: Option<Portion>,
+    },
+    /// The next batch of a large capture, which [`Output::NextBatch`] has asked for; or why it cannot be read.
+    Batch {
+        /// The transaction.
+        gid: Gid,
+        /// The batch, and where it stands among the others.
+        batch: Result<(Vec<Captured>, Portion), String>,
     },
     /// The hook hung up before it had its answer.
     CallbackLost {
@@ -220,6 +235,41 @@ pub enum Input {
     Stop,
 }
 
+/// Where a batch stands in the capture that it is a part of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Portion {
+    /// Counts the batches from 0.
+    pub batch: u32,
+    /// Number of batches.
+    pub batches: u32,
+    /// Captured rows in earlier batches.
+    pub rows_settled: u64,
+    /// Captured rows in this batch.
+    pub rows: u64,
+    /// Captured rows in all.
+    pub rows_total: u64,
+    /// Bytes of text in earlier batches.
+    pub bytes_settled: u64,
+    /// Bytes of text in this batch.
+    pub bytes: u64,
+    /// Bytes of text in all.
+    pub bytes_total: u64,
+}
+
+impl Portion {
+    /// Nothing comes after it.
+    pub(super) fn is_last(&self) -> bool {
+        self.batch + 1 >= self.batches
+    }
+
+    /// How much longer than usual what is still to come may take: as [`super::changes::Changes::weight_ms`].
+    pub(super) fn rest_ms(&self) -> Millis {
+        let rows = self.rows_total - self.rows_settled - self.rows;
+        let bytes = self.bytes_total - self.bytes_settled - self.bytes;
+        rows + bytes / 1024
+    }
+}
+
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silence {
@@ -258,6 +308,12 @@ pub enum Output {
     },
     /// Ask the database.
     Database(Request),
+    /// Hand in the next batch of the capture. What is left of it when the hook is answered otherwise than by `Apply`, or
+    /// has hung up, is of no use any more.
+    NextBatch {
+        /// The transaction.
+        gid: Gid,
+    },
     /// Answer the operator.
     Resolved {
         /// The transaction.
@@ -304,8 +360,10 @@ pub struct Summary {
     pub state: &'static str,
     /// When this peer first heard of it.
     pub since: Millis,
-    /// How many rows of which Dejima tables.
+    /// How many rows of which Dejima tables, so far.
     pub touched: BTreeMap<TableName, Touched>,
+    /// At the origin of a transaction of several batches, before the vote: the batch at hand.
+    pub portion: Option<Portion>,
     /// Who has not answered the last message that must arrive.
     pub waiting_for: Vec<WaitingFor>,
     /// Why the database has not done what it was asked, if it has not.
@@ -352,4 +410,13 @@ pub struct Touched {
     pub updated: u64,
     /// Rows deleted.
     pub deleted: u64,
+}
+
+impl Touched {
+    /// Adds those of earlier batches.
+    pub(super) fn add(&mut self, earlier: Self) {
+        self.inserted += earlier.inserted;
+        self.updated += earlier.updated;
+        self.deleted += earlier.deleted;
+    }
 }

@@ -18,8 +18,8 @@ mod tally;
 pub use database::{Answer, Outcome, Recovered, Request, Resolution};
 pub use group_version::GroupVersion;
 pub use interface::{
-    CallbackAnswer, Decision, Input, Limits, Membership, Message, Millis, Output, RequestId,
-    ResolveAnswer, Silence, Summary, Touched, Trouble, WaitingFor,
+    CallbackAnswer, Decision, Input, Limits, Membership, Message, Millis, Output, Portion,
+    RequestId, ResolveAnswer, Silence, Summary, Touched, Trouble, WaitingFor,
 };
 pub use machine::Machine;
 pub use tally::Tally;

@@ -21,10 +21,11 @@ use dejima_proto::v1::{CloseRequest, UploadRequest};
 use serde_json::json;
 use tonic::transport::{Channel, Endpoint};
 
-/// Longer than any peer takes for a small capture: it bounds the hook if the peer stops in the middle of a call.
-const CALL_MAX: Duration = Duration::from_secs(60);
-/// A part has up to 72 KiB, and a peer may take a millisecond for each.
-const CALL_MAX_PER_PART: Duration = Duration::from_millis(100);
+/// How long the answer takes depends on the size of the transaction, which the peer alone knows; it has a bound of its own.
+/// A peer that stops in the middle of a call does not answer pings either: after this silence it is sent one,
+const PING_AFTER: Duration = Duration::from_secs(30);
+/// and is given up if it does not answer that.
+const PING_MAX: Duration = Duration::from_secs(30);
 /// The peer is on the same machine.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// The answer may carry the changes of other peers; the peer is trusted.
@@ -82,51 +83,31 @@ async fn ask(question: Question) -> String {
         Ok(Err(why)) => return away(&gid, &address, &why),
         Err(_) => return away(&gid, &address, "it does not accept the connection"),
     };
-    let parts = match kind {
-        Kind::Close { parts, .. } => parts,
-        Kind::Upload { .. } => 0,
-    };
-    let limit = CALL_MAX + CALL_MAX_PER_PART * parts;
     let answer = match kind {
         Kind::Close {
             round,
             parts,
             capture,
         } => {
-            let capture = capture.into();
-            tokio::time::timeout(
-                limit,
-                close(
-                    peer,
-                    CloseRequest {
-                        gid: gid.clone(),
-                        round,
-                        parts,
-                        capture,
-                    },
-                ),
-            )
-            .await
+            let request = CloseRequest {
+                gid: gid.clone(),
+                round,
+                parts,
+                capture: capture.into(),
+            };
+            close(peer, request).await
         }
-        Kind::Upload { first, slices } => {
-            tokio::time::timeout(limit, upload(peer, &gid, first, slices)).await
-        }
+        Kind::Upload { first, slices } => upload(peer, &gid, first, slices).await,
     };
-    match answer {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(why)) => away(&gid, &address, &why),
-        Err(_) => away(
-            &gid,
-            &address,
-            &format!("it has not answered for {} s", limit.as_secs()),
-        ),
-    }
+    answer.unwrap_or_else(|why| away(&gid, &address, &why))
 }
 
 async fn connect(address: &str) -> Result<CallbackClient<Channel>, String> {
     let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| error.to_string())?;
     let channel = endpoint
         .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING_AFTER)
+        .keep_alive_timeout(PING_MAX)
         .connect()
         .await
         .map_err(|error| causes(&error))?;

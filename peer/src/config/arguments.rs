@@ -48,9 +48,12 @@ pub struct Arguments {
     /// How long to wait for a row that another transaction holds
     #[arg(long, value_name = "MS")]
     pub limits_lock_wait_ms_max: Option<String>,
-    /// The largest change that is taken
+    /// The largest delta that is taken from another peer at once: no row can be larger
     #[arg(long, value_name = "BYTES")]
     pub limits_delta_bytes_max: Option<String>,
+    /// How much of large transactions of this peer's clients is kept in temporary files
+    #[arg(long, value_name = "BYTES")]
+    pub limits_capture_bytes_max: Option<String>,
     /// How long to finish transactions when told to stop
     #[arg(long, value_name = "MS")]
     pub limits_stop_ms_max: Option<String>,
@@ -67,7 +70,7 @@ pub struct Arguments {
 
 impl Arguments {
     /// The flags by the keys that they override.
-    pub(super) fn values(&self) -> [(&'static str, &Option<String>); 16] {
+    pub(super) fn values(&self) -> [(&'static str, &Option<String>); 17] {
         [
             ("name", &self.name),
             ("type", &self.kind),
@@ -82,6 +85,7 @@ impl Arguments {
             ("limits.transaction_ms_max", &self.limits_transaction_ms_max),
             ("limits.lock_wait_ms_max", &self.limits_lock_wait_ms_max),
             ("limits.delta_bytes_max", &self.limits_delta_bytes_max),
+            ("limits.capture_bytes_max", &self.limits_capture_bytes_max),
             ("limits.stop_ms_max", &self.limits_stop_ms_max),
             ("log.filter", &self.log_filter),
             ("log.format", &self.log_format),

@@ -43,6 +43,7 @@ pub(super) struct LimitsSection {
     pub(super) transaction_ms_max: Option<u64>,
     pub(super) lock_wait_ms_max: Option<u64>,
     pub(super) delta_bytes_max: Option<usize>,
+    pub(super) capture_bytes_max: Option<u64>,
     pub(super) stop_ms_max: Option<u64>,
 }
 

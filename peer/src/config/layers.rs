@@ -167,6 +167,7 @@ fn finish(
                 "limits.stop_ms_max",
                 merged.limits.stop_ms_max.unwrap_or(10_000),
             )?,
+            capture_bytes_max: merged.limits.capture_bytes_max.unwrap_or(4 << 30),
         },
         log: LogConfig {
             filter: merged.log.filter.unwrap_or_else(|| "info".into()),

@@ -65,8 +65,10 @@ pub struct LimitsConfig {
     pub transaction_ms_max: u64,
     /// How long a put waits for a row that another transaction holds.
     pub lock_wait_ms_max: u64,
-    /// The most bytes of captures and of one delta that are held in memory.
+    /// The most bytes of one delta from another peer that are held in memory: a batch, or its largest row.
     pub delta_bytes_max: usize,
+    /// The most bytes of captures that wait in temporary files.
+    pub capture_bytes_max: u64,
     /// How long the peer finishes its transactions when it is told to stop.
     pub stop_ms_max: u64,
 }

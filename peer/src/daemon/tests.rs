@@ -292,6 +292,7 @@ fn config(plan: &Plan<'_>, address: &str, local: LocalAddress) -> Config {
             transaction_ms_max: 500,
             lock_wait_ms_max: 100,
             delta_bytes_max: 1 << 20,
+            capture_bytes_max: 1 << 20,
             stop_ms_max: 1_000,
         },
         log: LogConfig {
@@ -554,6 +555,7 @@ fn delta(from: &str, table: &str, columns: [&str; 2]) -> PropagateRequest {
         table: table.into(),
         columns: columns.map(str::to_owned).to_vec(),
         rows: Vec::new(),
+        batch: 0,
         patience_ms: 4_000,
         group: 0,
     }
@@ -606,6 +608,7 @@ async fn a_call_for_another_peer_is_not_answered() {
     let mut request = tonic::Request::new(v1::VoteRequest {
         from: "bank".into(),
         gid: GID.into(),
+        patience_ms: 0,
     });
     request.metadata_mut().insert(
         crate::client::ADDRESSEE,

@@ -4,7 +4,7 @@ use dejima_core::database::DeclaredTable;
 use dejima_core::examine::{Finding, State};
 use dejima_core::group::{Counters, GroupState, MemberState, PeerGroup, Reached};
 use dejima_core::name::PeerName;
-use dejima_core::transaction::{Millis, ResolveAnswer, Summary};
+use dejima_core::transaction::{Millis, Portion, ResolveAnswer, Summary};
 use dejima_proto::v1;
 use dejima_proto::v1::resolve_response::Answer;
 
@@ -114,6 +114,7 @@ pub(super) fn transaction_to_wire(now: Millis, summary: Summary) -> v1::Transact
         participants: summary.participants.into_iter().map(String::from).collect(),
         state: summary.state.to_owned(),
         age_ms: now.saturating_sub(summary.since),
+        progress: summary.portion.map(progress_to_wire),
         tables: touched.collect(),
         waiting_for: summary
             .waiting_for
@@ -128,6 +129,17 @@ pub(super) fn transaction_to_wire(now: Millis, summary: Summary) -> v1::Transact
             attempts: trouble.attempts,
             why: trouble.why,
         }),
+    }
+}
+
+fn progress_to_wire(portion: Portion) -> v1::Progress {
+    v1::Progress {
+        batch: portion.batch + 1,
+        batches: portion.batches,
+        rows_settled: portion.rows_settled,
+        rows: portion.rows_total,
+        bytes_settled: portion.bytes_settled,
+        bytes: portion.bytes_total,
     }
 }
 

@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use super::Entrance;
 use crate::capture::Rejected;
 use crate::event::{Event, Events};
+use crate::spool::Unusable;
 use crate::wire;
 
 #[tonic::async_trait]
@@ -22,7 +23,7 @@ impl Callback for Entrance {
     ) -> Result<Response<v1::UploadResponse>, Status> {
         let v1::UploadRequest { gid, part, capture } = request.into_inner();
         let gid = wire::gid(&gid)?;
-        match self.captures.add(&gid, part, &capture) {
+        match self.captures.add(gid, part, capture).await {
             Ok(()) => Ok(Response::new(v1::UploadResponse {})),
             Err(rejected @ Rejected::TooLarge { .. }) => {
                 Err(Status::resource_exhausted(rejected.to_string()))
@@ -42,15 +43,15 @@ impl Callback for Entrance {
             capture,
         } = request.into_inner();
         let gid = wire::gid(&gid)?;
-        let captured = match self.captures.close(&gid, parts, &capture).await {
-            Ok(captured) => captured,
+        let capture = match self.captures.close(&gid, round, parts, &capture).await {
+            Ok(capture) => capture,
             Err(rejected) => return Ok(answer(Answer::Refused(unusable(&self.me, &rejected)))),
         };
         let (sender, answered) = oneshot::channel();
         self.send(Event::Hook {
             gid: gid.clone(),
             round,
-            captured,
+            capture,
             answer: sender,
         })?;
         let line = Line {
@@ -99,10 +100,10 @@ fn to_wire(answer: CallbackAnswer) -> Result<Answer, Status> {
             participants: participants.into_iter().map(String::from).collect(),
         }),
         CallbackAnswer::Unshared => Answer::Unshared(v1::Unshared {}),
-        CallbackAnswer::Apply { puts } => {
+        CallbackAnswer::Apply { puts, batch } => {
             let puts = serde_json::to_string(&puts)
                 .map_err(|error| Status::internal(error.to_string()))?;
-            Answer::Apply(v1::Apply { puts })
+            Answer::Apply(v1::Apply { puts, batch })
         }
         CallbackAnswer::Refused { refusal } => Answer::Refused(wire::refusal_to_wire(refusal)),
     })
@@ -112,11 +113,15 @@ fn to_wire(answer: CallbackAnswer) -> Result<Answer, Status> {
 fn unusable(me: &PeerName, rejected: &Rejected) -> v1::Refusal {
     let (state, hint) = match rejected {
         Rejected::TooLarge { .. } => (
-            "54000",
-            "Change fewer rows in one transaction, or raise limits.delta_bytes_max at the peer.",
+            sqlstate::PROGRAM_LIMIT_EXCEEDED,
+            "Change fewer rows in one transaction, or raise limits.capture_bytes_max at the peer.",
         ),
         Rejected::OutOfOrder { .. } => (sqlstate::CONNECTION_FAILURE, "Try again."),
-        Rejected::Unreadable(_) => (
+        Rejected::Unusable(Unusable::File(_)) => (
+            sqlstate::IO_ERROR,
+            "Look at the space in the peer's folder for temporary files (TMPDIR), then try again.",
+        ),
+        Rejected::Unusable(Unusable::Unreadable(_)) => (
             sqlstate::PROTOCOL_VIOLATION,
             "Install the database again with the peer's own version.",
         ),

@@ -57,7 +57,7 @@ impl Entrance {
     /// The entrance of one peer.
     pub fn new(
         me: PeerName,
-        schemas: BTreeMap<TableName, Schema>,
+        schemas: Arc<BTreeMap<TableName, Schema>>,
         delta_bytes_max: usize,
         captures: Captures,
         copies: Copies,
@@ -65,7 +65,7 @@ impl Entrance {
     ) -> Self {
         Self {
             me,
-            schemas: Arc::new(schemas),
+            schemas,
             delta_bytes_max,
             captures,
             copies,

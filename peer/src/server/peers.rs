@@ -46,10 +46,15 @@ impl PropagateUpdate for Entrance {
 
     async fn vote(&self, request: Request<v1::VoteRequest>) -> Answer<v1::VoteResponse> {
         self.check_addressee(&request)?;
-        let v1::VoteRequest { from, gid } = request.into_inner();
+        let v1::VoteRequest {
+            from,
+            gid,
+            patience_ms,
+        } = request.into_inner();
         let question = Message::Vote {
             gid: wire::gid(&gid)?,
             request: self.next_request(),
+            patience_ms,
         };
         match self.ask(wire::peer(&from)?, question).await? {
             Message::Voted {
@@ -249,6 +254,7 @@ impl Entrance {
             request,
             table,
             group,
+            batch,
             patience_ms,
         } = incoming.head.clone();
         let question = Message::Propagate {
@@ -256,6 +262,7 @@ impl Entrance {
             request,
             table,
             group,
+            batch,
             patience_ms,
             delta: incoming.into_delta(schema)?,
         };

@@ -27,6 +27,8 @@ pub struct Head {
     pub table: TableName,
     /// Which members of it the sender sees.
     pub group: GroupVersion,
+    /// Counts the batches of the transaction.
+    pub batch: u32,
     /// How long the whole transaction may take.
     pub patience_ms: Millis,
 }
@@ -48,6 +50,7 @@ impl Parts {
             request: head.request,
             table: head.table.into(),
             group: head.group.0,
+            batch: head.batch,
             patience_ms: head.patience_ms,
             columns: schema
                 .columns
@@ -162,6 +165,7 @@ impl IncomingDelta {
             request: part.request,
             table: table(&part.table)?,
             group: GroupVersion(part.group),
+            batch: part.batch,
             patience_ms: part.patience_ms,
         };
         if head.patience_ms > PATIENCE_MS_MAX {

@@ -83,6 +83,7 @@ fn parts(delta: Delta) -> Vec<v1::PropagateRequest> {
         request: 7,
         table: TableName::new("T").expect("a name"),
         group: GROUP,
+        batch: 3,
         patience_ms: 4_000,
     };
     Parts::new(head, &schema(), delta).collect()

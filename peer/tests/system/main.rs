@@ -1,6 +1,7 @@
 //! Real peers, real databases: what a client at psql sees.
 
 mod away;
+mod batches;
 mod contention;
 mod detection;
 mod doctor;

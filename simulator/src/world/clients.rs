@@ -1,12 +1,13 @@
 //! The clients: their statements, the hook's calls, and how their COMMIT ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use dejima_core::delta::Key;
+use dejima_core::delta::{BatchLimits, Captured, Key};
 use dejima_core::name::Gid;
-use dejima_core::transaction::{CallbackAnswer, Decision, Input, Millis};
+use dejima_core::transaction::{CallbackAnswer, Decision, Input, Millis, Portion};
 
 use super::{Event, World};
+use crate::batch;
 use crate::client::{Client, Operation, Phase};
 use crate::fault::Fault;
 
@@ -79,6 +80,8 @@ impl World {
             effects,
             round: 0,
             phase: Phase::Putting,
+            batches: VecDeque::new(),
+            batches_total: 1,
         };
         self.clients.insert(gid.clone(), client);
         if self.random.chance(self.weather.helper_deaths) {
@@ -99,6 +102,12 @@ impl World {
             return self.aborts(gid);
         }
         let captured = self.peers[peer].database.take_captured(gid);
+        let is_batched = round == 0 && self.random.chance(self.scenario.batched);
+        let (captured, portion) = if is_batched {
+            self.in_batches(peer, gid, captured)
+        } else {
+            (captured, None)
+        };
         let gid = gid.clone();
         self.input(
             peer,
@@ -106,8 +115,44 @@ impl World {
                 gid,
                 round,
                 captured,
+                portion,
             },
         );
+    }
+
+    /// Leaves the capture's first batch; the others wait to be asked for.
+    fn in_batches(
+        &mut self,
+        peer: usize,
+        gid: &Gid,
+        captured: Vec<Captured>,
+    ) -> (Vec<Captured>, Option<Portion>) {
+        let limits = BatchLimits {
+            rows_max: 1 + self.random.below(4),
+            bytes_max: u64::MAX,
+        };
+        let mut batches = batch::cut(&self.scenario.memberships(peer), captured, limits);
+        let Some(client) = self.clients.get_mut(gid) else {
+            return (vec![], None);
+        };
+        client.batches_total = u32::try_from(batches.len()).expect("a client writes a few rows");
+        let (captured, portion) = batches.pop_front().unwrap_or_default();
+        client.batches = batches;
+        (captured, Some(portion))
+    }
+
+    /// The peer reads the next batch, or cannot.
+    pub(super) fn read_batch(&mut self, peer: usize, gid: Gid) {
+        let is_lost = self.strikes(Fault::BatchLost, self.weather.lost_batches);
+        let Some(client) = self.clients.get_mut(&gid) else {
+            return;
+        };
+        let batch = client.batches.pop_front().filter(|_| !is_lost);
+        let batch = batch.ok_or_else(|| "the disk is broken".to_owned());
+        let epoch = self.peers[peer].epoch;
+        let delay = self.random.below(4);
+        let input = Input::Batch { gid, batch };
+        self.at(delay, Event::Input { peer, epoch, input });
     }
 
     /// The peer has answered the helper.
@@ -149,7 +194,7 @@ impl World {
                 );
             }
             CallbackAnswer::Refused { .. } => self.aborts(gid),
-            CallbackAnswer::Apply { puts } => {
+            CallbackAnswer::Apply { puts, .. } => {
                 client.phase = Phase::Putting;
                 client.round += 1;
                 if self.peers[peer].database.put(gid, &puts).is_err() {
@@ -189,6 +234,7 @@ impl World {
         };
         self.history.names(&self.scenario, gid, &participants);
         self.history.several_rounds += u64::from(client.round > 0);
+        self.history.several_batches += u64::from(client.batches_total > 1);
         self.peers[client.peer].database.commit(gid, participants);
         self.history
             .decided(gid, client.peer, Decision::Commit, client.effects);

@@ -63,6 +63,12 @@ impl World {
             return;
         };
         self.dispatch(from, to, message.clone());
+        if let Some(message) = self.wrong_rule.and_then(|rule| rule.anticipates(&message)) {
+            let (peer, epoch) = (from, self.peers[from].epoch);
+            let from = self.scenario.peers[to].clone();
+            let input = Input::Received { from, message };
+            self.at(0, Event::Input { peer, epoch, input });
+        }
         if let Some(stranger) = self
             .wrong_rule
             .and_then(|rule| rule.also_tells(&message, &self.scenario))

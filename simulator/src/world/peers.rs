@@ -99,6 +99,7 @@ impl World {
             Output::Send { to, message } => self.send(peer, &to, message),
             Output::Callback { gid, answer } => self.answer_hook(gid, answer),
             Output::Resolved { .. } => {}
+            Output::NextBatch { gid } => self.read_batch(peer, gid),
             Output::Database(request) => self.ask_database(peer, request),
         }
     }

@@ -19,6 +19,7 @@ impl Machine {
                 request,
                 table,
                 group,
+                batch,
                 patience_ms,
                 delta,
             } => {
@@ -30,12 +31,17 @@ impl Machine {
                         asker,
                         table,
                         group,
+                        batch,
                         patience_ms,
                         delta,
                     },
                 );
             }
-            Message::Vote { gid, request } => self.vote(now, (from, request), gid),
+            Message::Vote {
+                gid,
+                request,
+                patience_ms,
+            } => self.vote(now, (from, request), gid, patience_ms),
             Message::Terminate {
                 gid,
                 request,
@@ -139,9 +145,9 @@ impl Machine {
         self.forget_if_over(now, &gid);
     }
 
-    fn vote(&mut self, now: Millis, asker: (PeerName, RequestId), gid: Gid) {
+    fn vote(&mut self, now: Millis, asker: (PeerName, RequestId), gid: Gid, patience_ms: Millis) {
         if let Some(Transaction::Participant(participant)) = self.transactions.get_mut(&gid) {
-            participant.vote(&mut self.context, now, asker);
+            participant.vote(&mut self.context, now, asker, patience_ms);
         } else {
             let (to, request) = asker;
             let limit = self.context.limits.idle_ms_max;

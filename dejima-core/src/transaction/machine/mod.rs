@@ -9,8 +9,8 @@ use crate::transaction::changes::Tables;
 use crate::transaction::context::Context;
 use crate::transaction::database::{Answer, Request};
 use crate::transaction::interface::{
-    CallbackAnswer, Decision, Input, Limits, Millis, Output, RequestId, ResolveAnswer, Silence,
-    Summary,
+    CallbackAnswer, Decision, Input, Limits, Millis, Output, Portion, RequestId, ResolveAnswer,
+    Silence, Summary,
 };
 use crate::transaction::origin::Origin;
 use crate::transaction::participant::Participant;
@@ -126,8 +126,8 @@ impl Machine {
         self.transactions.values().map(summary).collect()
     }
 
-    /// What a transaction in flight has changed in each Dejima table, as far as it is known here. Empty after a
-    /// restart of the peer.
+    /// What a transaction in flight has changed in each Dejima table, as far as it is known here: of a large one only the
+    /// batch at hand. Empty after a restart of the peer.
     pub fn changes(&self, gid: &Gid) -> BTreeMap<TableName, Delta> {
         match self.transactions.get(gid) {
             Some(Transaction::Origin(origin)) => origin.changes().known(),
@@ -155,7 +155,11 @@ impl Machine {
                 gid,
                 round,
                 captured,
-            } => self.callback(now, gid, round, &captured),
+                portion,
+            } => self.callback(now, gid, round, captured, portion),
+            Input::Batch { gid, batch } => self.at_origin(&gid, now, |origin, context| {
+                origin.next_batch(context, now, batch);
+            }),
             Input::CallbackLost { gid } => {
                 self.at_origin(&gid, now, |origin, context| origin.callback_lost(context))
             }
@@ -180,7 +184,14 @@ impl Machine {
         self.context.forget_due(now);
     }
 
-    fn callback(&mut self, now: Millis, gid: Gid, round: u32, captured: &[Captured]) {
+    fn callback(
+        &mut self,
+        now: Millis,
+        gid: Gid,
+        round: u32,
+        captured: Vec<Captured>,
+        portion: Option<Portion>,
+    ) {
         let known = self.transactions.get(&gid);
         let has_voted = matches!(known, Some(Transaction::Origin(origin)) if origin.has_voted());
         let known = known.is_some();
@@ -212,7 +223,7 @@ impl Machine {
                 .insert(gid.clone(), Transaction::Origin(origin));
         }
         self.at_origin(&gid, now, |origin, context| {
-            origin.call(context, now, captured)
+            origin.call(context, now, captured, portion)
         });
     }
 

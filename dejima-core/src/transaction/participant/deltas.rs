@@ -1,5 +1,6 @@
 //! Deltas at a participant: put, spread to further peers, answered when their subtree is closed.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::{Asker, Incoming, Participant, Serving, Stage, Step};
@@ -44,8 +45,31 @@ impl Participant {
             let refusal = self.cause().cloned().unwrap_or_else(ended);
             return self.answer(context, &asker, Err(refusal));
         }
+        if let Err(refusal) = self.turn_to(context, &incoming) {
+            return self.fail(context, now, refusal);
+        }
         self.queue.push_back(incoming);
         self.put_next(context, now);
+    }
+
+    /// A delta of a later batch says that the origin has all answers of the earlier ones, so nothing of them is in flight
+    /// here; their rows are settled then. One of an earlier batch, not heard before, comes too late.
+    fn turn_to(&mut self, context: &Context, incoming: &Incoming) -> Result<(), Refusal> {
+        let is_idle = matches!(self.stage, Stage::Open { putting: None })
+            && self.queue.is_empty()
+            && self.questions.is_empty();
+        match incoming.batch.cmp(&self.batch) {
+            Ordering::Equal => Ok(()),
+            Ordering::Greater if is_idle => {
+                self.changes.settle();
+                self.batch = incoming.batch;
+                Ok(())
+            }
+            Ordering::Greater | Ordering::Less => {
+                let what = "Deltas of two batches of one transaction are in flight at once.";
+                Err(Refusal::conflict(&context.me, &incoming.table, what))
+            }
+        }
     }
 
     /// Puts the next delta that says something new; the others are answered at once.
@@ -79,12 +103,11 @@ impl Participant {
             ..
         } = incoming;
         context.check_member(from, table, *group)?;
-        let conflict = |e| Refusal::conflict(&context.me, table, &format!("{e}."));
-        let todo = self.changes.join(table, delta).map_err(conflict)?;
+        let schema = &context.tables[table].schema;
+        let todo = self.changes.join(&context.me, table, schema, delta)?;
         if todo.is_empty() {
             return Ok(None);
         }
-        let schema = &context.tables[table].schema;
         let put = self.changes.put(&context.me, table, schema, &todo)?;
         context.database(Request::Apply {
             gid: self.gid.clone(),
@@ -93,7 +116,7 @@ impl Participant {
         Ok(Some(BTreeMap::from([(table.clone(), todo)])))
     }
 
-    pub(super) fn applied(&mut self, context: &mut Context, now: Millis, captured: &[Captured]) {
+    pub(super) fn applied(&mut self, context: &mut Context, now: Millis, captured: Vec<Captured>) {
         match std::mem::replace(&mut self.stage, Stage::Open { putting: None }) {
             Stage::Open {
                 putting: Some((asker, todo)),
@@ -102,7 +125,10 @@ impl Participant {
                     .changes
                     .absorb(&context.me, &context.tables, captured, &todo);
                 let patience_ms = self.patience_ms(context);
-                match news.and_then(|news| context.propagate(now, &self.gid, news, patience_ms)) {
+                let batch = self.batch;
+                match news
+                    .and_then(|news| context.propagate(now, &self.gid, news, batch, patience_ms))
+                {
                     Ok(asked) => {
                         self.spread(&asker, asked);
                         self.close(context, &asker);

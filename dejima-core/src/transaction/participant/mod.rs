@@ -26,6 +26,8 @@ pub(super) struct Participant {
     since: Millis,
     last_heard: Millis,
     changes: Changes,
+    /// The highest batch heard of: the rows of earlier ones are settled.
+    batch: u32,
     /// Everybody who was sent a delta: they hear of an abort.
     contacted: BTreeSet<PeerName>,
     /// Those whose first delta came from here: they vote, and hear of the decision.
@@ -55,6 +57,7 @@ pub(super) struct Incoming {
     pub(super) asker: Asker,
     pub(super) table: TableName,
     pub(super) group: GroupVersion,
+    pub(super) batch: u32,
     pub(super) patience_ms: Millis,
     pub(super) delta: Delta,
 }
@@ -115,6 +118,7 @@ impl Participant {
             since: now,
             last_heard: now,
             changes: Changes::default(),
+            batch: 0,
             contacted: BTreeSet::new(),
             adopted: BTreeSet::new(),
             served: BTreeMap::new(),
@@ -195,7 +199,7 @@ impl Participant {
     /// The database has answered.
     pub(super) fn database(&mut self, context: &mut Context, now: Millis, answer: Answer) {
         match answer {
-            Answer::Applied { captured, .. } => self.applied(context, now, &captured),
+            Answer::Applied { captured, .. } => self.applied(context, now, captured),
             Answer::Refused { refusal, .. } => self.database_refused(context, now, refusal),
             Answer::Prepared { .. } => self.prepared(context, now),
             Answer::RolledBack { .. } => self.finished(context, &[]),
@@ -385,6 +389,7 @@ impl Participant {
             },
             since: self.since,
             touched: self.changes.touched(),
+            portion: None,
             waiting_for: match &self.stage {
                 Stage::InDoubt { inquiry, .. } => inquiry.waiting_for(&self.parent),
                 Stage::Ending { announcement, .. } => announcement.waiting_for(),

@@ -15,8 +15,10 @@ impl Participant {
         context: &mut Context,
         now: Millis,
         (from, request): Asker,
+        patience_ms: Millis,
     ) {
         self.last_heard = now;
+        self.told_patience_ms = self.told_patience_ms.max(patience_ms);
         let refused = |refusal: Refusal| Message::Voted {
             gid: self.gid.clone(),
             request,
@@ -60,7 +62,14 @@ impl Participant {
             parent: self.parent.clone(),
             children: self.adopted.iter().cloned().collect(),
         });
-        let question = |gid: Gid| move |request| Message::Vote { gid, request };
+        let patience_ms = self.patience_ms(context);
+        let question = |gid: Gid| {
+            move |request| Message::Vote {
+                gid,
+                request,
+                patience_ms,
+            }
+        };
         let ask = |peer: &PeerName| (context.ask(peer, question(self.gid.clone())), peer.clone());
         let questions = self.adopted.iter().map(ask).collect();
         self.stage = Stage::Voting {

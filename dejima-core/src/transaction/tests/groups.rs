@@ -68,6 +68,7 @@ fn a_participant_whose_group_changes_before_it_promises_refuses() {
     let vote = Message::Vote {
         gid: gid("bank"),
         request: 8,
+        patience_ms: 0,
     };
     after(&mut gov, 3, received("bank", vote));
     let outputs = after(&mut gov, 4, joined("gov", "bank", "insurer"));
@@ -83,6 +84,7 @@ fn a_vote_that_comes_after_the_group_has_changed_hears_why() {
     let vote = |request| Message::Vote {
         gid: gid("bank"),
         request,
+        patience_ms: 0,
     };
     let outputs = after(&mut gov, 4, received("bank", vote(8)));
     assert!(is_lost_race(&outputs[0]), "not rolled back yet");
@@ -106,6 +108,7 @@ fn a_group_that_changes_between_two_rounds_is_told_at_the_next() {
         request: 7,
         table: table("left"),
         group: group("left"),
+        batch: 0,
         patience_ms: 0,
         delta,
     };
@@ -121,6 +124,7 @@ fn a_group_that_changes_between_two_rounds_is_told_at_the_next() {
         gid: gid("bank"),
         round: 1,
         captured: vec![],
+        portion: None,
     };
     assert!(is_lost_race(&after(&mut bank, 4, again)[0]));
 }
@@ -189,6 +193,7 @@ fn nothing_is_sent_while_a_member_is_away() {
         gid: numbered(number),
         round: 0,
         captured: vec![captured("right", "x"), captured("left", "x")],
+        portion: None,
     };
     let outputs = after(&mut bank, 2, both(1));
     assert_eq!(outputs.len(), 1, "the insurer hears nothing: {outputs:?}");
@@ -227,6 +232,7 @@ fn a_peer_that_is_slow_is_not_away() {
         gid: Gid::new("bank:00000001-0000-4000-8000-000000000000").expect("a gid"),
         round: 0,
         captured: vec![captured("left", "x")],
+        portion: None,
     };
     let outputs = after(&mut bank, 4_001, next);
     assert!(matches!(outputs[..], [Output::Send { .. }]), "{outputs:?}");

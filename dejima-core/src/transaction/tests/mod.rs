@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod batches;
 mod doubt;
 mod groups;
 mod origin;
@@ -134,6 +135,7 @@ fn propagate(origin: &str, request: RequestId, name: &str) -> Message {
         request,
         table: table(name),
         group: group(name),
+        batch: 0,
         patience_ms: Limits::default().transaction_ms_max + rows,
         delta: insert("x"),
     }
@@ -200,6 +202,7 @@ fn call(origin: &str) -> Input {
         gid: gid(origin),
         round: 0,
         captured: vec![captured("left", "x")],
+        portion: None,
     }
 }
 
@@ -243,7 +246,8 @@ fn deciding() -> Machine {
             "gov",
             Message::Vote {
                 gid: gid("bank"),
-                request: 101
+                request: 101,
+                patience_ms: 4_001
             }
         )]
     );
@@ -315,6 +319,7 @@ fn in_doubt() -> Machine {
         Message::Vote {
             gid: gid("bank"),
             request: 8,
+            patience_ms: 0,
         },
     );
     let prepare = Request::Prepare {
@@ -327,6 +332,7 @@ fn in_doubt() -> Machine {
         Message::Vote {
             gid: gid("bank"),
             request: 101,
+            patience_ms: 4_002,
         },
     );
     assert_eq!(after(&mut gov, 3, vote), [Output::Database(prepare), asked]);

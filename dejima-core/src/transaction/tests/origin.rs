@@ -57,6 +57,7 @@ fn what_nobody_shares_needs_no_vote() {
         gid: gid("bank"),
         round: 0,
         captured: vec![],
+        portion: None,
     };
     let unshared = Output::Callback {
         gid: gid("bank"),
@@ -73,6 +74,7 @@ fn an_unreachable_peer_refuses_with_class_08_and_aborts_the_others() {
         gid: gid("bank"),
         round: 0,
         captured: vec![captured("left", "x"), captured("right", "x")],
+        portion: None,
     };
     assert_eq!(after(&mut bank, 0, both).len(), 2);
     let lost = Input::Undelivered {
@@ -137,6 +139,7 @@ fn a_restarted_participant_cannot_promise_a_part_for_the_whole() {
         gid: gid("bank"),
         round: 0,
         captured: vec![captured("left", "x"), captured("right", "x")],
+        portion: None,
     };
     let deltas = after(&mut bank, 0, both);
     let [
@@ -209,6 +212,7 @@ fn changes_that_come_back_are_put_in_another_round() {
         request: 7,
         table: table("left"),
         group: group("left"),
+        batch: 0,
         patience_ms: 0,
         delta: upper,
     };
@@ -223,7 +227,7 @@ fn changes_that_come_back_are_put_in_another_round() {
     );
     let [
         Output::Callback {
-            answer: CallbackAnswer::Apply { puts },
+            answer: CallbackAnswer::Apply { puts, .. },
             ..
         },
     ] = &outputs[..]
@@ -254,6 +258,7 @@ fn changes_that_come_back_are_put_in_another_round() {
         gid: gid("bank"),
         round: 1,
         captured,
+        portion: None,
     };
     assert_eq!(
         after(&mut bank, 3, again),
@@ -261,7 +266,8 @@ fn changes_that_come_back_are_put_in_another_round() {
             "gov",
             Message::Vote {
                 gid: gid("bank"),
-                request: 101
+                request: 101,
+                patience_ms: 4_002
             }
         )]
     );

@@ -118,6 +118,7 @@ fn a_vote_is_given_to_the_parent_alone() {
             Message::Vote {
                 gid: gid("bank"),
                 request: 5,
+                patience_ms: 0,
             },
         ),
     );
@@ -161,6 +162,7 @@ fn whoever_hears_of_an_abort_by_a_roundabout_way_hears_its_cause() {
     let vote = Message::Vote {
         gid: gid("bank"),
         request: 10,
+        patience_ms: 0,
     };
     let outputs = after(&mut gov, 2, received("bank", vote));
     assert_eq!(refused(&outputs[0]), &check);
@@ -211,6 +213,7 @@ fn a_participant_that_has_not_promised_aborts_alone() {
             Message::Vote {
                 gid: gid("bank"),
                 request: 8,
+                patience_ms: 0,
             },
         ),
     );
@@ -273,6 +276,7 @@ fn a_value_that_says_that_it_was_replaced_too_often_is_not_replaced_again() {
         request,
         table,
         group,
+        batch,
         patience_ms,
         mut delta,
     } = propagate("bank", 7, "left")
@@ -289,6 +293,7 @@ fn a_value_that_says_that_it_was_replaced_too_often_is_not_replaced_again() {
         request,
         table,
         group,
+        batch,
         patience_ms,
         delta,
     };
@@ -311,6 +316,7 @@ fn invariant_3_two_values_for_one_attribute_conflict() {
         request: 3,
         table: table("right"),
         group: group("right"),
+        batch: 0,
         patience_ms: 0,
         delta: insert("y"),
     };

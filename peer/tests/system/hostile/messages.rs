@@ -188,6 +188,7 @@ impl Enemy {
             let vote = v1::VoteRequest {
                 from: from.clone(),
                 gid: gid.clone(),
+                patience_ms: 1_000,
             };
             let answer = self.propagate.clone().vote(vote).await;
             said.push(answer.map(|answer| {
@@ -347,6 +348,7 @@ fn propagate() -> v1::PropagateRequest {
             change: Some(v1::row::Change::Insert(insert)),
         }],
         patience_ms: 1_000,
+        batch: 0,
         group: dejima_core::transaction::GroupVersion::of(&members).0,
     }
 }

@@ -6,14 +6,16 @@ use super::announcement::Announcement;
 use super::changes::Changes;
 use super::context::Context;
 use super::interface::{
-    CallbackAnswer, Decision, Message, Millis, RequestId, ResolveAnswer, Silence, Summary, Trouble,
+    CallbackAnswer, Decision, Millis, Portion, RequestId, ResolveAnswer, Silence, Summary, Trouble,
     WaitingFor,
 };
-use super::participant::Incoming;
+use super::participant::Asker;
 use super::{Outcome, Tally};
-use crate::delta::{Captured, Delta};
+use crate::delta::Delta;
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
+
+mod rounds;
 
 /// The origin's part of a transaction.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub(super) struct Origin {
     adopted: BTreeSet<PeerName>,
     /// What other peers' strategies want changed here; the hook puts it.
     pending: BTreeMap<TableName, Delta>,
+    /// The batch at hand, if the capture is so large that it comes in several.
+    portion: Option<Portion>,
+    /// Deltas of other peers that were joined: one that comes again is answered again, and not counted again.
+    served: BTreeSet<Asker>,
     tally: Tally,
     trouble: Option<Trouble>,
     /// What the hook will hear when it calls again: a group has changed in between.
@@ -42,6 +48,8 @@ enum Stage {
     Propagating(BTreeMap<RequestId, PeerName>),
     /// The hook puts what came back and will call again.
     AwaitingRound,
+    /// The batch is settled everywhere, and the next one is being read; the hook waits.
+    AwaitingBatch,
     /// The promises are being collected; the hook waits.
     Voting(BTreeMap<RequestId, PeerName>),
     /// All have promised and the hook has returned: the client's COMMIT record decides, whenever it comes.
@@ -60,6 +68,8 @@ impl Origin {
             contacted: BTreeSet::new(),
             adopted: BTreeSet::new(),
             pending: BTreeMap::new(),
+            portion: None,
+            served: BTreeSet::new(),
             tally: Tally::default(),
             trouble: None,
             outdated: None,
@@ -85,68 +95,6 @@ impl Origin {
         origin
     }
 
-    /// The hook calls, for the first time or after it has put what came back.
-    pub(super) fn call(&mut self, context: &mut Context, now: Millis, captured: &[Captured]) {
-        if !matches!(self.stage, Stage::AwaitingRound) {
-            let why = "The transaction has ended, or the hook's last call is not answered yet.";
-            let refusal = Refusal::forbidden(&context.me, why);
-            return context.callback(&self.gid, CallbackAnswer::Refused { refusal });
-        }
-        if let Some(refusal) = self.outdated.take() {
-            return self.refuse(context, refusal);
-        }
-        let todo = std::mem::take(&mut self.pending);
-        let news = self
-            .changes
-            .absorb(&context.me, &context.tables, captured, &todo);
-        let patience_ms = context.limits.transaction_ms_max + self.changes.weight_ms();
-        self.deadline = self.since + patience_ms;
-        match news.and_then(|news| context.propagate(now, &self.gid, news, patience_ms)) {
-            Ok(asked) => {
-                self.contacted
-                    .extend(asked.iter().map(|(_, peer)| peer.clone()));
-                self.stage = Stage::Propagating(asked.into_iter().collect());
-                self.close_round(context);
-            }
-            Err(refusal) => self.refuse(context, refusal),
-        }
-    }
-
-    /// Another peer's strategy has changed a Dejima table of this peer.
-    pub(super) fn propagated_to(
-        &mut self,
-        context: &Context,
-        incoming: &Incoming,
-    ) -> Result<bool, Refusal> {
-        let Incoming {
-            asker: (from, request),
-            table,
-            group,
-            delta,
-            ..
-        } = incoming;
-        if !matches!(self.stage, Stage::Propagating(_)) {
-            return Err(Refusal::conflict(
-                &context.me,
-                table,
-                "The transaction is not propagating any more.",
-            ));
-        }
-        context.check_member(from, table, *group)?;
-        let conflict =
-            |e: crate::delta::Conflict| Refusal::conflict(&context.me, table, &format!("{e}."));
-        let todo = self.changes.join(table, delta).map_err(conflict)?;
-        if !todo.is_empty() {
-            self.pending
-                .entry(table.clone())
-                .or_default()
-                .join(&todo)
-                .map_err(conflict)?;
-        }
-        self.tally.add_ticket(from, *request);
-        Ok(false)
-    }
-
     /// Peers have joined or left these Dejima tables. Until all have promised, the transaction ends with the group that
     /// it began with.
     pub(super) fn regroup(&mut self, context: &mut Context, tables: &BTreeSet<TableName>) {
@@ -155,67 +103,12 @@ impl Origin {
         };
         let refusal = Refusal::group_changed(&context.me, table);
         match self.stage {
-            Stage::Propagating(_) | Stage::Voting(_) => self.refuse(context, refusal),
+            Stage::Propagating(_) | Stage::AwaitingBatch | Stage::Voting(_) => {
+                self.refuse(context, refusal)
+            }
             Stage::AwaitingRound => self.outdated = Some(refusal),
             Stage::Deciding { .. } | Stage::Ending(_) => {}
         }
-    }
-
-    /// A subtree has closed.
-    pub(super) fn answered(
-        &mut self,
-        context: &mut Context,
-        request: RequestId,
-        result: Result<bool, Refusal>,
-    ) {
-        let Stage::Propagating(questions) = &mut self.stage else {
-            return;
-        };
-        let Some(peer) = questions.remove(&request) else {
-            return;
-        };
-        match result {
-            Ok(adopted) => {
-                self.tally.add_ticket(&context.me, request);
-                if adopted {
-                    self.adopted.insert(peer);
-                }
-                self.close_round(context);
-            }
-            Err(refusal) => self.refuse(context, refusal),
-        }
-    }
-
-    fn close_round(&mut self, context: &mut Context) {
-        if !matches!(&self.stage, Stage::Propagating(questions) if questions.is_empty()) {
-            return;
-        }
-        if !self.pending.is_empty() {
-            self.stage = Stage::AwaitingRound;
-            match self.puts(context) {
-                Ok(puts) => context.callback(&self.gid, CallbackAnswer::Apply { puts }),
-                Err(refusal) => self.refuse(context, refusal),
-            }
-        } else if self.adopted.is_empty() {
-            context.callback(&self.gid, CallbackAnswer::Unshared);
-            self.stage =
-                Stage::Ending(Announcement::start(context, &self.gid, Decision::Abort, []));
-        } else {
-            let vote = |gid: Gid| move |request| Message::Vote { gid, request };
-            let ask = |peer: &PeerName| (context.ask(peer, vote(self.gid.clone())), peer.clone());
-            self.stage = Stage::Voting(self.adopted.iter().map(ask).collect());
-        }
-    }
-
-    fn puts(&self, context: &Context) -> Result<Vec<crate::delta::Put>, Refusal> {
-        let put = |(table, todo): (&TableName, &Delta)| {
-            let membership = context.tables.get(table);
-            let membership =
-                membership.ok_or_else(|| Refusal::incomplete_group(&context.me, table, &[]))?;
-            self.changes
-                .put(&context.me, table, &membership.schema, todo)
-        };
-        self.pending.iter().map(put).collect()
     }
 
     /// A promise, or none.
@@ -289,10 +182,7 @@ impl Origin {
 
     /// The hook hung up. After the vote that says nothing: the client's COMMIT may have happened.
     pub(super) fn callback_lost(&mut self, context: &mut Context) {
-        if matches!(
-            self.stage,
-            Stage::Propagating(_) | Stage::AwaitingRound | Stage::Voting(_)
-        ) {
+        if !self.stage.is_past_vote() {
             self.abort(context);
         }
     }
@@ -382,21 +272,20 @@ impl Origin {
     }
 
     pub(super) fn tick(&mut self, context: &mut Context, now: Millis) {
-        match &mut self.stage {
-            Stage::Propagating(_) | Stage::AwaitingRound | Stage::Voting(_)
-                if self.deadline <= now =>
-            {
-                let refusal = Refusal::late(&context.me, now - self.since);
-                self.refuse(context, refusal);
-            }
-            Stage::Ending(announcement) => announcement.tick(context, now, &self.gid),
-            _ => {}
+        if !self.stage.is_past_vote() && self.deadline <= now {
+            let refusal = Refusal::late(&context.me, now - self.since);
+            self.refuse(context, refusal);
+        } else if let Stage::Ending(announcement) = &mut self.stage {
+            announcement.tick(context, now, &self.gid);
         }
     }
 
     pub(super) fn timeout(&self) -> Option<Millis> {
         match &self.stage {
-            Stage::Propagating(_) | Stage::AwaitingRound | Stage::Voting(_) => Some(self.deadline),
+            Stage::Propagating(_)
+            | Stage::AwaitingRound
+            | Stage::AwaitingBatch
+            | Stage::Voting(_) => Some(self.deadline),
             Stage::Deciding { ask_at, .. } => Some(*ask_at),
             Stage::Ending(announcement) => announcement.timeout(),
         }
@@ -421,6 +310,7 @@ impl Origin {
             state: match &self.stage {
                 Stage::Propagating(_) => "propagating",
                 Stage::AwaitingRound => "awaiting round",
+                Stage::AwaitingBatch => "awaiting batch",
                 Stage::Voting(_) => "voting",
                 Stage::Deciding { .. } => "deciding",
                 Stage::Ending(announcement) => match announcement.decision {
@@ -430,12 +320,13 @@ impl Origin {
             },
             since: self.since,
             touched: self.changes.touched(),
+            portion: self.portion.filter(|_| !self.stage.is_past_vote()),
             waiting_for: match &self.stage {
                 Stage::Propagating(questions) | Stage::Voting(questions) => {
                     questions.values().map(WaitingFor::first).collect()
                 }
                 Stage::Ending(announcement) => announcement.waiting_for(),
-                Stage::AwaitingRound | Stage::Deciding { .. } => vec![],
+                Stage::AwaitingRound | Stage::AwaitingBatch | Stage::Deciding { .. } => vec![],
             },
             trouble: self.trouble.clone(),
         }
@@ -457,19 +348,22 @@ impl Origin {
                 why: "This is its origin, and only the client's COMMIT decides. To abort, end the client's session \
                       (pg_terminate_backend).",
             },
-            Stage::Propagating(_) | Stage::AwaitingRound | Stage::Voting(_)
-                if decision == Decision::Abort =>
-            {
+            _ if decision == Decision::Abort => {
                 let refusal = Refusal::resolved(&context.me);
                 self.refuse(context, refusal);
                 let by = context.me.clone();
                 ResolveAnswer::Decided { decision, by }
             }
-            Stage::Propagating(_) | Stage::AwaitingRound | Stage::Voting(_) => {
-                ResolveAnswer::Refused {
-                    why: "Not everybody has promised yet: it can be aborted, but not be committed.",
-                }
-            }
+            _ => ResolveAnswer::Refused {
+                why: "Not everybody has promised yet: it can be aborted, but not be committed.",
+            },
         }
+    }
+}
+
+impl Stage {
+    /// All have promised, or it ends: no abort of this peer alone is possible, or none is needed.
+    fn is_past_vote(&self) -> bool {
+        matches!(self, Stage::Deciding { .. } | Stage::Ending(_))
     }
 }
