@@ -244,7 +244,7 @@ fn between_two_batches_client_and_operator_can_abort() {
     let abort = send("gov", terminate("bank", 101, Decision::Abort));
     let mut bank = between_batches();
     let lost = Input::CallbackLost { gid: gid("bank") };
-    assert_eq!(after(&mut bank, 2, lost), [abort.clone()]);
+    assert_eq!(after(&mut bank, 2, lost), std::slice::from_ref(&abort));
     let late = batch(1, vec![row("left", "b")]);
     assert_eq!(after(&mut bank, 3, late), []);
 
