@@ -237,6 +237,8 @@ impl Bed {
             return Ok(End::Stale);
         }
         if count_deliberate(&peer, tally) {
+            // It may have come before, or after, a number was taken, and no rollback gives a number back.
+            self.databases.align_numbers().await?;
             return Ok(End::Failed);
         }
         differ(&statement.to_string(), &peer, &plain)?;

@@ -6,7 +6,20 @@ use crate::statement::Statement;
 /// A name, and the transactions: each a list of statements.
 type Case = (&'static str, &'static [&'static [&'static str]]);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
+    (
+        // The peer refuses the first statement of the block, so it takes no number; the plain database does.
+        "a refusal keeps a number from being taken",
+        &[
+            &["INSERT INTO public.person (id) VALUES (1)"],
+            &[
+                "UPDATE public.person SET name = 'x'",
+                "SET CONSTRAINTS ALL IMMEDIATE",
+                "DO $$ BEGIN UPDATE public.person SET name = 'y'; INSERT INTO public.ticket DEFAULT VALUES; END $$",
+            ],
+            &["INSERT INTO public.ticket DEFAULT VALUES RETURNING id"],
+        ],
+    ),
     (
         // The cascade's change is in the transition tables of the statement that began it.
         "the key of a row that refers to itself changes",

@@ -15,7 +15,20 @@ pub(crate) struct Databases {
     pub(crate) peers: Vec<(&'static str, Client)>,
 }
 
+/// Where the generated keys of the office are.
+const NUMBERS: &str = "SELECT last_value, is_called FROM public.ticket_id_seq";
+
 impl Databases {
+    /// Lets the office take the same numbers next as the plain database.
+    pub(crate) async fn align_numbers(&self) -> Result<()> {
+        let plain = self.plain.query_one(NUMBERS, &[]).await?;
+        let (last, is_called): (i64, bool) = (plain.get(0), plain.get(1));
+        let (_, office) = &self.peers[0];
+        let sql = "SELECT setval('public.ticket_id_seq', $1, $2)";
+        office.execute(sql, &[&last, &is_called]).await?;
+        Ok(())
+    }
+
     /// Waits until the peers are quiet, then compares everything; the first difference.
     pub(crate) async fn compare(&self, world: &World) -> Result<Option<Difference>> {
         world.await_quiet().await?;
