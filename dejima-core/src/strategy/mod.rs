@@ -8,9 +8,13 @@
 mod base_table;
 mod capture;
 mod declaration;
+pub mod evaluate;
+pub mod language;
 mod plan;
+pub mod program;
 mod put;
 mod quote;
+pub mod value;
 mod view;
 
 use std::sync::Arc;
