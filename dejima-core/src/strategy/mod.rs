@@ -7,6 +7,7 @@
 
 mod base_table;
 mod capture;
+pub mod check;
 mod declaration;
 pub mod evaluate;
 pub mod language;

@@ -296,3 +296,13 @@ impl Program {
         format!("({}) of {}", names.join(", "), relation.name)
     }
 }
+
+impl Body {
+    /// The predicates that it looks at.
+    pub fn predicates(&self) -> impl Iterator<Item = Predicate> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Match(predicate, _) | Step::Absent(predicate, _) => Some(*predicate),
+            Step::Define(..) | Step::Test(_) => None,
+        })
+    }
+}

@@ -144,6 +144,13 @@ impl<'a> Evaluation<'a> {
         self.tables.get(&predicate).unwrap_or(&NONE)
     }
 
+    /// The rows that one rule gives.
+    pub fn rows_by(&self, rule: &Rule) -> Result<Rows, Failure> {
+        let mut rows = Rows::new();
+        self.add(rule, &mut rows)?;
+        Ok(rows)
+    }
+
     /// What put writes.
     pub fn change(&self) -> Change {
         let of = |predicate: fn(RelationId) -> Predicate| {

@@ -9,6 +9,7 @@ mod diagnostic;
 mod expression;
 mod parse;
 mod print;
+mod reading;
 mod resolve;
 mod source;
 pub mod syntax;
@@ -16,5 +17,6 @@ mod token;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use parse::parse;
+pub use reading::{Format, Reading, read};
 pub use resolve::{Resolved, resolve};
 pub use source::{Position, Source, Sources, Span};

@@ -64,7 +64,7 @@ impl Resolver {
                     let of_helper = rules.iter().filter(|rule| rule.head == *predicate);
                     of_helper
                         .into_iter()
-                        .any(|rule| self.scope_of(&predicates(&rule.body), rules) == Scope::View)
+                        .any(|rule| self.scope_of(&rule.body.predicates().collect::<Vec<_>>(), rules) == Scope::View)
                 }
             },
         };
@@ -208,13 +208,4 @@ fn any(exprs: Vec<Expr>) -> Option<Expr> {
     exprs
         .into_iter()
         .reduce(|left, right| Expr::Binary(BinaryOperator::Or, Box::new(left), Box::new(right)))
-}
-
-/// What a body looks at.
-fn predicates(body: &Body) -> Vec<Predicate> {
-    let of_step = |step: &Step| match step {
-        Step::Match(predicate, _) | Step::Absent(predicate, _) => Some(*predicate),
-        Step::Define(..) | Step::Test(_) => None,
-    };
-    body.steps.iter().filter_map(of_step).collect()
 }
