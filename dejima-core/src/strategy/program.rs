@@ -98,7 +98,7 @@ pub struct Rule {
     pub arguments: Vec<Argument>,
     /// When.
     pub body: Body,
-    /// Where it is written.
+    /// Where its head is written.
     pub span: Span,
 }
 

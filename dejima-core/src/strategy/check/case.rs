@@ -146,7 +146,11 @@ pub(super) fn broken_source(program: &Program, database: &Database) -> Result<Br
 fn is_typed(program: &Program, database: &Database) -> bool {
     database.0.iter().all(|(&relation, rows)| {
         let columns = &program.relation(relation).columns;
-        let fits = |row: &Row| row.iter().zip(columns).all(|(value, column)| column.nullable || !value.is_null());
+        let fits = |row: &Row| {
+            row.iter()
+                .zip(columns)
+                .all(|(value, column)| column.nullable || !value.is_null())
+        };
         rows.iter().all(fits)
     })
 }
@@ -159,7 +163,9 @@ fn clashes(change: &Change) -> Vec<Obligation> {
         .deleted
         .iter()
         .filter(|(relation, rows)| !rows.is_disjoint(inserted(relation)));
-    clashing.map(|(&relation, _)| Obligation::Disjoint(relation)).collect()
+    clashing
+        .map(|(&relation, _)| Obligation::Disjoint(relation))
+        .collect()
 }
 
 /// Columns that refuse the NULL that is written into them.

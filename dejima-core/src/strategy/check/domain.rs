@@ -26,7 +26,11 @@ impl Domain {
             classes.body(&constraint.body);
         }
         let stored = program.sources().chain([program.view]);
-        Self(stored.map(|relation| (relation, classes.of_relation(program, relation))).collect())
+        Self(
+            stored
+                .map(|relation| (relation, classes.of_relation(program, relation)))
+                .collect(),
+        )
     }
 
     /// The values for each column of a relation.
@@ -162,7 +166,9 @@ impl Classes {
                 let variables = condition.variables();
                 for &variable in &variables {
                     let root = self.root(nodes[variable]);
-                    if let Expr::Binary(Less | LessOrEqual | Greater | GreaterOrEqual, ..) = condition {
+                    if let Expr::Binary(Less | LessOrEqual | Greater | GreaterOrEqual, ..) =
+                        condition
+                    {
                         self.ordered[root] = true;
                     }
                     for value in condition.constants() {
@@ -198,7 +204,10 @@ fn values(sort: &Sort, constants: &BTreeSet<Value>, is_ordered: bool) -> Vec<Val
     if *sort == Sort::Boolean {
         return vec![Value::Boolean(true), Value::Boolean(false)];
     }
-    let mut known: Vec<Value> = constants.iter().filter_map(|value| converted(value, sort)).collect();
+    let mut known: Vec<Value> = constants
+        .iter()
+        .filter_map(|value| converted(value, sort))
+        .collect();
     if is_ordered {
         let neighbours: Vec<Value> = known.iter().flat_map(neighbours).collect();
         known.extend(neighbours);
@@ -225,7 +234,9 @@ fn converted(value: &Value, sort: &Sort) -> Option<Value> {
         | (Value::Opaque(_), Sort::Opaque(_)) => Some(value.clone()),
         // A pattern, too, is worth trying without its wildcards.
         (Value::Text(text), Sort::Text) => Some(Value::Text(text.replace(['%', '\\'], "").into())),
-        (Value::Integer(number), Sort::Numeric | Sort::Float) => Some(Value::Numeric(Decimal::whole(*number))),
+        (Value::Integer(number), Sort::Numeric | Sort::Float) => {
+            Some(Value::Numeric(Decimal::whole(*number)))
+        }
         (Value::Numeric(number), Sort::Integer) => number.as_whole().map(Value::Integer),
         _ => None,
     }
@@ -237,10 +248,17 @@ fn neighbours(value: &Value) -> Vec<Value> {
         Value::Integer(number) => vec![Value::Integer(number - 1), Value::Integer(number + 1)],
         Value::Numeric(number) => {
             let lower = one.negated().and_then(|one| number.plus(one));
-            lower.into_iter().chain(number.plus(one)).map(Value::Numeric).collect()
+            lower
+                .into_iter()
+                .chain(number.plus(one))
+                .map(Value::Numeric)
+                .collect()
         }
         Value::Date(day) => vec![Value::Date(day - 1), Value::Date(day + 1)],
-        Value::Timestamp(at) => vec![Value::Timestamp(at - 1_000_000), Value::Timestamp(at + 1_000_000)],
+        Value::Timestamp(at) => vec![
+            Value::Timestamp(at - 1_000_000),
+            Value::Timestamp(at + 1_000_000),
+        ],
         _ => Vec::new(),
     }
 }

@@ -16,7 +16,10 @@ pub fn explain(program: &Program, obligation: Obligation, verdict: &Verdict) -> 
                 place(program, obligation),
                 "",
             )
-            .note(format!("it held on all of {} databases that were tried", unknown.databases));
+            .note(format!(
+                "it held on all of {} databases that were tried",
+                unknown.databases
+            ));
             Some(match &unknown.solver {
                 Some(said) => finding.note(said.clone()),
                 None => finding.note("there was no solver, which alone could prove it"),
@@ -30,7 +33,9 @@ pub fn explain(program: &Program, obligation: Obligation, verdict: &Verdict) -> 
 /// Where an obligation comes from.
 fn place(program: &Program, obligation: Obligation) -> Span {
     match obligation {
-        Obligation::Shown(position) | Obligation::Kept(position) => program.constraints[position].span,
+        Obligation::Shown(position) | Obligation::Kept(position) => {
+            program.constraints[position].span
+        }
         Obligation::Disjoint(relation) => program.relation(relation).span,
         Obligation::NotNull(relation, column) => program.relation(relation).columns[column].span,
         Obligation::ShownNotNull(column) => program.view().columns[column].span,
@@ -40,7 +45,10 @@ fn place(program: &Program, obligation: Obligation) -> Span {
 
 fn unfulfillable(program: &Program) -> Diagnostic {
     let view = &program.view().name;
-    let constraints = program.constraints.iter().filter(|constraint| constraint.scope == Scope::View);
+    let constraints = program
+        .constraints
+        .iter()
+        .filter(|constraint| constraint.scope == Scope::View);
     let finding = Diagnostic::error(
         format!("no row can ever be in {view}"),
         program.view().span,
@@ -60,12 +68,18 @@ fn refuted(program: &Program, obligation: Obligation, case: &Case) -> Diagnostic
             let column = &program.view().columns[column];
             facts
                 .pointing(
-                    format!("{} shows NULL in a column that is not null", program.view().name),
+                    format!(
+                        "{} shows NULL in a column that is not null",
+                        program.view().name
+                    ),
                     facts.rules_giving_null(Predicate::Rows(program.view)),
                     "this rule gives NULL",
                 )
                 .and_at(column.span, "not null")
-                .help(format!("write null behind its type: {} {} null", column.name, column.type_name))
+                .help(format!(
+                    "write null behind its type: {} {} null",
+                    column.name, column.type_name
+                ))
         }
         Obligation::Disjoint(relation) => disjoint(program, &facts, relation),
         Obligation::GetPut => get_put(program, &facts),
@@ -74,7 +88,10 @@ fn refuted(program: &Program, obligation: Obligation, case: &Case) -> Diagnostic
             let column = &program.relation(relation).columns[column];
             facts
                 .pointing(
-                    format!("NULL is written into column \"{}\", which refuses it", column.name),
+                    format!(
+                        "NULL is written into column \"{}\", which refuses it",
+                        column.name
+                    ),
                     facts.rules_giving_null(Predicate::Insert(relation)),
                     "this rule writes NULL",
                 )
@@ -111,7 +128,9 @@ impl<'a> Facts<'a> {
         let view = Predicate::Rows(program.view);
         Self {
             program,
-            put: by_rule(&case.wanted, &|rule| !matches!(rule.head, Predicate::Rows(_))),
+            put: by_rule(&case.wanted, &|rule| {
+                !matches!(rule.head, Predicate::Rows(_))
+            }),
             get: by_rule(&case.wanted, &|rule| rule.head == view),
             case,
         }
@@ -128,12 +147,16 @@ impl<'a> Facts<'a> {
     fn rules_giving_null(&self, head: Predicate) -> Vec<Span> {
         let columns = &self.program.relation(head.relation()).columns;
         self.rules_giving(head, |row| {
-            row.iter().zip(columns).any(|(value, column)| value.is_null() && !column.nullable)
+            row.iter()
+                .zip(columns)
+                .any(|(value, column)| value.is_null() && !column.nullable)
         })
     }
 
     /// An error at the first of some places, the others beside it; at the Dejima table if there is none.
-    fn pointing(&self, message: String, places: Vec<Span>, label: &str) -> Diagnostic {
+    fn pointing(&self, message: String, mut places: Vec<Span>, label: &str) -> Diagnostic {
+        places.sort();
+        places.dedup();
         let mut places = places.into_iter();
         let Some(first) = places.next() else {
             return Diagnostic::error(message, self.program.view().span, "");
@@ -153,15 +176,22 @@ fn shown(program: &Program, position: usize) -> Diagnostic {
     )
     .note("clients write the base tables, too; what they may write there must be fit to be shown");
     match &constraint.kind {
-        ConstraintKind::Key { .. } => finding.help("the base tables must have a key that makes these columns unique"),
-        _ => finding.help("let the base tables have the same constraint, or show only rows that keep it"),
+        ConstraintKind::Key { .. } => {
+            finding.help("the base tables must have a key that makes these columns unique")
+        }
+        _ => finding
+            .help("let the base tables have the same constraint, or show only rows that keep it"),
     }
 }
 
 fn disjoint(program: &Program, facts: &Facts<'_>, relation: RelationId) -> Diagnostic {
     let name = &program.relation(relation).name;
     let of = |head| facts.put.iter().filter(move |(rule, _)| rule.head == head);
-    let all = |head| of(head).flat_map(|(_, rows)| rows.clone()).collect::<Rows>();
+    let all = |head| {
+        of(head)
+            .flat_map(|(_, rows)| rows.clone())
+            .collect::<Rows>()
+    };
     let both: Rows = all(Predicate::Insert(relation))
         .intersection(&all(Predicate::Delete(relation)))
         .cloned()
@@ -170,8 +200,12 @@ fn disjoint(program: &Program, facts: &Facts<'_>, relation: RelationId) -> Diagn
     let deleting = facts.rules_giving(Predicate::Delete(relation), |row| both.contains(row));
     let message = format!("a row of {name} is to be inserted and deleted at once");
     let finding = facts.pointing(message, inserting, "this rule inserts it");
-    let finding = deleting.into_iter().fold(finding, |finding, place| finding.and_at(place, "this rule deletes it"));
-    finding.help(format!("insert only what is not there: add `not {name}(...)` to the rule that inserts"))
+    let finding = deleting.into_iter().fold(finding, |finding, place| {
+        finding.and_at(place, "this rule deletes it")
+    });
+    finding.help(format!(
+        "insert only what is not there: add `not {name}(...)` to the rule that inserts"
+    ))
 }
 
 fn get_put(program: &Program, facts: &Facts<'_>) -> Diagnostic {
@@ -241,13 +275,15 @@ fn put_get(program: &Program, facts: &Facts<'_>, case: &Case) -> Diagnostic {
 fn kept(program: &Program, facts: &Facts<'_>, case: &Case, position: usize) -> Diagnostic {
     let constraint = &program.constraints[position];
     let name = program.constraint_name(constraint);
-    let rows = case.broken_by(program, position).ok().flatten().unwrap_or_default();
+    let rows = case
+        .broken_by(program, position)
+        .ok()
+        .flatten()
+        .unwrap_or_default();
     let mut places = Vec::new();
     for (relation, row) in &rows {
         places.extend(facts.rules_giving(Predicate::Insert(*relation), |found| found == row));
     }
-    places.sort();
-    places.dedup();
     let deleting = places.is_empty();
     if deleting {
         for (rule, rows) in &facts.put {
@@ -256,13 +292,19 @@ fn kept(program: &Program, facts: &Facts<'_>, case: &Case, position: usize) -> D
             }
         }
     }
-    let label = if deleting { "by what this rule deletes" } else { "by what this rule inserts" };
+    let label = if deleting {
+        "by what this rule deletes"
+    } else {
+        "by what this rule inserts"
+    };
     let finding = facts
         .pointing(format!("put breaks {name}"), places, label)
         .and_at(constraint.span, "this is broken");
     match help_to_keep(program, &constraint.kind) {
         Some(help) => finding.help(help),
-        None => finding.help("refuse such changes with a constraint of the Dejima table: _|_ :- ..."),
+        None => {
+            finding.help("refuse such changes with a constraint of the Dejima table: _|_ :- ...")
+        }
     }
 }
 
@@ -270,14 +312,26 @@ fn help_to_keep(program: &Program, kind: &ConstraintKind) -> Option<String> {
     let view = program.view();
     let names = |relation: RelationId, columns: &[usize]| {
         let all = &program.relation(relation).columns;
-        columns.iter().map(|&column| all[column].name.clone()).collect::<Vec<_>>()
+        columns
+            .iter()
+            .map(|&column| all[column].name.clone())
+            .collect::<Vec<_>>()
     };
     match kind {
         ConstraintKind::Key { relation, columns } if view.key.is_none() => {
             let key = names(*relation, columns);
-            let is_shown = key.iter().all(|name| view.columns.iter().any(|column| column.name == *name));
-            let text = if is_shown { key.join(", ") } else { "...".to_owned() };
-            Some(format!("say what the key of the Dejima table is: PK({}, [{text}]).", view.name))
+            let is_shown = key
+                .iter()
+                .all(|name| view.columns.iter().any(|column| column.name == *name));
+            let text = if is_shown {
+                key.join(", ")
+            } else {
+                "...".to_owned()
+            };
+            Some(format!(
+                "say what the key of the Dejima table is: PK({}, [{text}]).",
+                view.name
+            ))
         }
         ConstraintKind::Key { relation, .. } => {
             let relation = program.relation(*relation);
@@ -286,9 +340,14 @@ fn help_to_keep(program: &Program, kind: &ConstraintKind) -> Option<String> {
                 relation.name, view.name, relation.name
             ))
         }
-        ConstraintKind::ForeignKey { target, .. } if program.relation(*target).role == Role::Source => {
+        ConstraintKind::ForeignKey { target, .. }
+            if program.relation(*target).role == Role::Source =>
+        {
             let target = &program.relation(*target).name;
-            Some(format!("refuse rows that refer to nothing: _|_ :- {}(...), not {target}(...).", view.name))
+            Some(format!(
+                "refuse rows that refer to nothing: _|_ :- {}(...), not {target}(...).",
+                view.name
+            ))
         }
         _ => None,
     }

@@ -24,7 +24,7 @@ pub use explain::explain;
 pub use obligation::Obligation;
 pub use picture::picture;
 pub use search::{Effort, Found, search};
-pub use smt::{script, script_in};
+pub use smt::{script_in, scripts};
 pub use solver::{Answer, Solver};
 #[cfg(feature = "solver")]
 pub use solver::{Missing, Z3};
@@ -75,31 +75,63 @@ impl Report {
             Verdict::Refuted(_) => Overall::Refuted,
             Verdict::Unknown(_) => Overall::Unknown,
         };
-        self.verdicts.iter().map(of_one).max().unwrap_or(Overall::Proved)
+        self.verdicts
+            .iter()
+            .map(of_one)
+            .max()
+            .unwrap_or(Overall::Proved)
     }
 }
 
 /// Checks all obligations of a program.
 pub fn check(program: &Program, mut solver: Option<&mut dyn Solver>, effort: Effort) -> Report {
     let obligations = Obligation::of(program);
+    let mut ask = |obligation: Obligation| {
+        let solver = solver.as_deref_mut()?;
+        Some(answer(solver, &scripts(program, obligation)))
+    };
+    // That a row is possible is shown by an example, that none is by a proof; the others the other way round.
+    let by_example = |obligation: Obligation| obligation == Obligation::Fulfillable;
     let answers: Vec<Option<Answer>> = obligations
         .iter()
         .map(|&obligation| {
-            let solver = solver.as_deref_mut()?;
-            Some(solver.solve(&script(program, obligation)))
+            if by_example(obligation) {
+                None
+            } else {
+                ask(obligation)
+            }
         })
         .collect();
-    // That a row is possible is shown by an example, that none is by a proof; the others the other way round.
-    let is_open = |(obligation, answer): &(&Obligation, &Option<Answer>)| {
-        **answer != Some(Answer::Unsatisfiable) || **obligation == Obligation::Fulfillable
-    };
-    let pairs = || obligations.iter().zip(&answers);
-    let open: BTreeSet<Obligation> = pairs().filter(is_open).map(|(&obligation, _)| obligation).collect();
+    let pairs = obligations.iter().copied().zip(answers);
+    let open: BTreeSet<Obligation> = pairs
+        .clone()
+        .filter(|(_, answer)| *answer != Some(Answer::Unsatisfiable))
+        .map(|(obligation, _)| obligation)
+        .collect();
     let found = search(program, &open, effort);
-    let verdicts = pairs().map(|(&obligation, answer)| (obligation, verdict(obligation, answer, &found)));
+    let verdicts = pairs.map(|(obligation, answer)| {
+        let lacks_example = by_example(obligation) && found.accepted.is_none();
+        let answer = if lacks_example {
+            ask(obligation)
+        } else {
+            answer
+        };
+        (obligation, verdict(obligation, &answer, &found))
+    });
     Report {
         verdicts: verdicts.collect(),
     }
+}
+
+/// Unsatisfiable in all ways, or what is to be said of the first that is not.
+fn answer(solver: &mut dyn Solver, scripts: &[String]) -> Answer {
+    for script in scripts {
+        match solver.solve(script) {
+            Answer::Unsatisfiable => {}
+            other => return other,
+        }
+    }
+    Answer::Unsatisfiable
 }
 
 fn verdict(obligation: Obligation, answer: &Option<Answer>, found: &Found) -> Verdict {

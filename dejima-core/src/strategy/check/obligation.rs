@@ -43,9 +43,17 @@ impl Obligation {
         all.extend([Self::GetPut, Self::PutGet]);
         for source in program.written() {
             let targets = not_null_targets(program, Predicate::Insert(source));
-            all.extend(targets.into_iter().map(|column| Self::NotNull(source, column)));
+            all.extend(
+                targets
+                    .into_iter()
+                    .map(|column| Self::NotNull(source, column)),
+            );
         }
-        all.extend(of_scope(Scope::Sources).filter(|&position| is_touched(program, position)).map(Self::Kept));
+        all.extend(
+            of_scope(Scope::Sources)
+                .filter(|&position| is_touched(program, position))
+                .map(Self::Kept),
+        );
         all
     }
 
@@ -54,7 +62,10 @@ impl Obligation {
         let constraint = |position: usize| program.constraint_name(&program.constraints[position]);
         let column = |relation: RelationId, column: usize| {
             let relation = program.relation(relation);
-            format!("column \"{}\" of {}", relation.columns[column].name, relation.name)
+            format!(
+                "column \"{}\" of {}",
+                relation.columns[column].name, relation.name
+            )
         };
         let view = &program.view().name;
         match self {
@@ -96,11 +107,13 @@ fn not_null_targets(program: &Program, head: Predicate) -> Vec<usize> {
     let relation = program.relation(head.relation());
     let columns = 0..relation.columns.len();
     let may_be_null = |column: &usize| {
-        program.rules_of(head).any(|rule| match &rule.arguments[*column] {
-            Argument::Variable(variable) => rule.body.variables[*variable].nullable,
-            Argument::Constant(value) => value.is_null(),
-            Argument::Any => true,
-        })
+        program
+            .rules_of(head)
+            .any(|rule| match &rule.arguments[*column] {
+                Argument::Variable(variable) => rule.body.variables[*variable].nullable,
+                Argument::Constant(value) => value.is_null(),
+                Argument::Any => true,
+            })
     };
     columns
         .filter(|&column| !relation.columns[column].nullable)
@@ -116,7 +129,11 @@ fn is_touched(program: &Program, position: usize) -> bool {
         if written.contains(&predicate.relation()) {
             return true;
         }
-        open.extend(program.rules_of(predicate).flat_map(|rule| rule.body.predicates()));
+        open.extend(
+            program
+                .rules_of(predicate)
+                .flat_map(|rule| rule.body.predicates()),
+        );
     }
     false
 }

@@ -34,16 +34,27 @@ pub fn picture(program: &Program, case: &Case) -> Result<String, Failure> {
     let mut phase = "put";
     for source in program.written() {
         let of = |rows: Option<&Rows>| rows.cloned().unwrap_or_default();
-        let (deleted, inserted) = (of(change.deleted.get(&source)), of(change.inserted.get(&source)));
+        let (deleted, inserted) = (
+            of(change.deleted.get(&source)),
+            of(change.inserted.get(&source)),
+        );
         if !deleted.is_empty() || !inserted.is_empty() {
-            picture.changes(phase, source, &deleted.iter().collect::<Vec<_>>(), &inserted.iter().collect::<Vec<_>>());
+            picture.changes(
+                phase,
+                source,
+                &deleted.iter().collect::<Vec<_>>(),
+                &inserted.iter().collect::<Vec<_>>(),
+            );
             phase = "";
         }
     }
     if phase == "put" {
         picture.remark("put", "", "writes nothing");
     } else {
-        for source in program.written().filter(|&source| after.rows(source) != case.before.rows(source)) {
+        for source in program
+            .written()
+            .filter(|&source| after.rows(source) != case.before.rows(source))
+        {
             picture.rows("after", source, after.rows(source), &none);
         }
     }
@@ -85,7 +96,12 @@ impl Picture<'_> {
 
     fn remark(&mut self, phase: &str, relation: &str, text: &str) {
         let phase = self.phase(phase);
-        self.lines.push(vec![phase, relation.to_owned(), String::new(), text.to_owned()]);
+        self.lines.push(vec![
+            phase,
+            relation.to_owned(),
+            String::new(),
+            text.to_owned(),
+        ]);
     }
 
     /// The rows that are there; rows of `expected` that are not, and others that are, are marked if anything is expected.
@@ -128,7 +144,10 @@ impl Picture<'_> {
         // A remark may be as long as it likes.
         let width = |column: usize| {
             let cells = self.lines.iter().filter(|line| line.len() > column + 1);
-            cells.map(|line| line[column].chars().count()).max().unwrap_or(0)
+            cells
+                .map(|line| line[column].chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();

@@ -95,9 +95,13 @@ impl Search<'_> {
 
     /// How many cases of a size there are, at most.
     fn cases(&self, size: usize) -> usize {
-        let possible: usize = self.sources().map(|source| self.domain.rows(source)).fold(0, usize::saturating_add);
+        let possible: usize = self
+            .sources()
+            .map(|source| self.domain.rows(source))
+            .fold(0, usize::saturating_add);
         let view = self.domain.rows(self.program.view);
-        let of_split = |rows: usize| choices(possible, rows).saturating_mul(choices(view, size - rows));
+        let of_split =
+            |rows: usize| choices(possible, rows).saturating_mul(choices(view, size - rows));
         (0..=size).map(of_split).fold(0, usize::saturating_add)
     }
 
@@ -110,7 +114,9 @@ impl Search<'_> {
         for rows in 0..=size {
             let all: Vec<(RelationId, usize)> = self
                 .sources()
-                .flat_map(|source| (0..self.domain.rows(source)).map(move |number| (source, number)))
+                .flat_map(|source| {
+                    (0..self.domain.rows(source)).map(move |number| (source, number))
+                })
                 .collect();
             let mut chosen = Vec::new();
             self.databases(&all, 0, rows, &mut chosen, size - rows);
@@ -131,7 +137,11 @@ impl Search<'_> {
         if rows == 0 {
             let mut database = Database::default();
             for &(source, number) in &*chosen {
-                database.0.entry(source).or_default().insert(self.domain.row(source, number));
+                database
+                    .0
+                    .entry(source)
+                    .or_default()
+                    .insert(self.domain.row(source, number));
             }
             return self.with_all_changes(&database, changes);
         }
@@ -153,13 +163,22 @@ impl Search<'_> {
             return self.put(&state, &state.shown);
         }
         let view = program.view;
-        let all: Vec<Row> = (0..self.domain.rows(view)).map(|number| self.domain.row(view, number)).collect();
+        let all: Vec<Row> = (0..self.domain.rows(view))
+            .map(|number| self.domain.row(view, number))
+            .collect();
         let shown = state.shown.iter().filter(|row| !all.contains(row)).cloned();
         let all: Vec<Row> = shown.chain(all.iter().cloned()).collect();
         self.changes(&state, &all, 0, changes, &mut state.shown.clone());
     }
 
-    fn changes(&mut self, state: &State<'_>, all: &[Row], from: usize, changes: usize, wanted: &mut Rows) {
+    fn changes(
+        &mut self,
+        state: &State<'_>,
+        all: &[Row],
+        from: usize,
+        changes: usize,
+        wanted: &mut Rows,
+    ) {
         if changes == 0 {
             return self.put(state, wanted);
         }
@@ -197,7 +216,10 @@ impl Search<'_> {
 
     fn random_row(&mut self, relation: RelationId) -> Row {
         let columns = self.domain.columns(relation);
-        columns.iter().map(|values| self.random.of(values).clone()).collect()
+        columns
+            .iter()
+            .map(|values| self.random.of(values).clone())
+            .collect()
     }
 
     /// Takes rows out until no constraint of the base tables is broken.
@@ -274,6 +296,7 @@ fn toggle(rows: &mut Rows, row: &Row) {
 
 /// In how many ways `taken` of `all` can be chosen.
 fn choices(all: usize, taken: usize) -> usize {
-    let step = |ways: usize, number: usize| ways.saturating_mul(all.saturating_sub(number)) / (number + 1);
+    let step =
+        |ways: usize, number: usize| ways.saturating_mul(all.saturating_sub(number)) / (number + 1);
     (0..taken).fold(1, step)
 }

@@ -8,7 +8,12 @@ use crate::strategy::program::{Program, RelationId};
 use crate::strategy::value::Value;
 
 /// The smallest case that can be reached step by step.
-pub(super) fn shrunk(program: &Program, domain: &Domain, case: Case, obligation: Obligation) -> Case {
+pub(super) fn shrunk(
+    program: &Program,
+    domain: &Domain,
+    case: Case,
+    obligation: Obligation,
+) -> Case {
     let mut smallest = case;
     while let Some(smaller) = smaller(program, domain, &smallest, obligation) {
         smallest = smaller;
@@ -29,7 +34,12 @@ fn refitted(program: &Program, case: Case, obligation: Obligation) -> Option<Cas
     Some(Case { wanted, ..case })
 }
 
-fn smaller(program: &Program, domain: &Domain, case: &Case, obligation: Obligation) -> Option<Case> {
+fn smaller(
+    program: &Program,
+    domain: &Domain,
+    case: &Case,
+    obligation: Obligation,
+) -> Option<Case> {
     let mut candidates = fewer_rows(program, case);
     candidates.extend(simpler_values(program, domain, case));
     candidates
@@ -46,11 +56,20 @@ fn weight(program: &Program, domain: &Domain, case: &Case) -> (usize, usize) {
     let of_rows = |relation: RelationId, rows: &Rows| -> usize {
         let columns = domain.columns(relation);
         let of_value = |(value, values): (&Value, &Vec<Value>)| {
-            values.iter().position(|known| known == value).unwrap_or(values.len())
+            values
+                .iter()
+                .position(|known| known == value)
+                .unwrap_or(values.len())
         };
-        rows.iter().map(|row| row.iter().zip(columns).map(of_value).sum::<usize>()).sum()
+        rows.iter()
+            .map(|row| row.iter().zip(columns).map(of_value).sum::<usize>())
+            .sum()
     };
-    let stored = case.before.0.iter().map(|(&relation, rows)| of_rows(relation, rows));
+    let stored = case
+        .before
+        .0
+        .iter()
+        .map(|(&relation, rows)| of_rows(relation, rows));
     let values = stored.sum::<usize>() + of_rows(program.view, &case.wanted);
     (case.before.len() + changes, values)
 }
@@ -117,13 +136,23 @@ fn replaced(program: &Program, domain: &Domain, case: &Case, from: &Value, to: &
     let of_rows = |relation: RelationId, rows: &Rows| -> Rows {
         let columns = domain.columns(relation);
         let of_value = |(value, values): (&Value, &Vec<Value>)| {
-            if value == from && values.contains(to) { to.clone() } else { value.clone() }
+            if value == from && values.contains(to) {
+                to.clone()
+            } else {
+                value.clone()
+            }
         };
-        rows.iter().map(|row| row.iter().zip(columns).map(of_value).collect()).collect()
+        rows.iter()
+            .map(|row| row.iter().zip(columns).map(of_value).collect())
+            .collect()
     };
     let before = case.before.0.iter();
     Case {
-        before: Database(before.map(|(&relation, rows)| (relation, of_rows(relation, rows))).collect()),
+        before: Database(
+            before
+                .map(|(&relation, rows)| (relation, of_rows(relation, rows)))
+                .collect(),
+        ),
         wanted: of_rows(program.view, &case.wanted),
     }
 }

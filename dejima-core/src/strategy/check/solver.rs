@@ -31,7 +31,9 @@ mod process {
 
     /// z3 cannot be run.
     #[derive(Debug, thiserror::Error)]
-    #[error("the solver z3 cannot be started: {0}; install it (on Debian or Ubuntu: apt-get install z3)")]
+    #[error(
+        "the solver z3 cannot be started: {0}; install it (on Debian or Ubuntu: apt-get install z3)"
+    )]
     pub struct Missing(std::io::Error);
 
     /// The program z3, kept running between questions; started again when it does not answer.
@@ -65,7 +67,10 @@ mod process {
             };
             let mut running = running;
             let limit = self.timeout.as_millis();
-            let answer = running.ask(&format!("(reset)\n(set-option :timeout {limit})\n{script}"), self.timeout + GRACE)?;
+            let answer = running.ask(
+                &format!("(reset)\n(set-option :timeout {limit})\n{script}"),
+                self.timeout + GRACE,
+            )?;
             self.running = Some(running);
             match answer.as_str() {
                 "unsat" => Ok(Answer::Unsatisfiable),

@@ -340,6 +340,62 @@ impl Expression {
         Self::new(ExpressionKind::Unary(operator, Box::new(self)), span)
     }
 
+    /// With other things in place of its variables.
+    pub fn map_variables(&self, replace: &dyn Fn(&str) -> ExpressionKind) -> Self {
+        let of = |inner: &Self| Box::new(inner.map_variables(replace));
+        let kind = match &self.kind {
+            ExpressionKind::Variable(name) => replace(name),
+            ExpressionKind::Unary(operator, operand) => {
+                ExpressionKind::Unary(*operator, of(operand))
+            }
+            ExpressionKind::Binary(operator, left, right) => {
+                ExpressionKind::Binary(*operator, of(left), of(right))
+            }
+            ExpressionKind::Call(function, arguments) => {
+                let arguments = arguments
+                    .iter()
+                    .map(|argument| argument.map_variables(replace));
+                ExpressionKind::Call(*function, arguments.collect())
+            }
+            other => other.clone(),
+        };
+        Self::new(kind, self.span)
+    }
+
+    /// With all of it at one place.
+    pub fn placed(self, span: Span) -> Self {
+        let of = |inner: Box<Self>| Box::new(inner.placed(span));
+        let kind = match self.kind {
+            ExpressionKind::Unary(operator, operand) => {
+                ExpressionKind::Unary(operator, of(operand))
+            }
+            ExpressionKind::Binary(operator, left, right) => {
+                ExpressionKind::Binary(operator, of(left), of(right))
+            }
+            ExpressionKind::Call(function, arguments) => {
+                let arguments = arguments.into_iter().map(|argument| argument.placed(span));
+                ExpressionKind::Call(function, arguments.collect())
+            }
+            other => other,
+        };
+        Self::new(kind, span)
+    }
+
+    /// The variables in it, with repetitions.
+    pub fn variables(&self) -> Vec<String> {
+        match &self.kind {
+            ExpressionKind::Variable(name) => vec![name.clone()],
+            ExpressionKind::Unary(_, operand) => operand.variables(),
+            ExpressionKind::Binary(_, left, right) => {
+                [left.variables(), right.variables()].concat()
+            }
+            ExpressionKind::Call(_, arguments) => {
+                arguments.iter().flat_map(Self::variables).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// It is not true: false or NULL.
     pub fn is_not_true(self) -> Self {
         self.unary(UnaryOperator::IsTrue).unary(UnaryOperator::Not)

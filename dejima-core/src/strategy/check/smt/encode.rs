@@ -126,19 +126,33 @@ impl<'a> Encoder<'a> {
     fn defined(&mut self, predicate: Predicate, row: &[Term], world: World) -> Formula {
         let program = self.program;
         let rules: Vec<&Rule> = program.rules_of(predicate).collect();
-        let given: Vec<Formula> = rules.into_iter().map(|rule| self.rule(rule, row, world)).collect();
+        let given: Vec<Formula> = rules
+            .into_iter()
+            .map(|rule| self.rule(rule, row, world))
+            .collect();
         Formula::or(given)
     }
 
     /// The rule gives the row. A variable of the head that stands for a column gets the row's term at once.
-    fn rule(&mut self, rule: &Rule, row: &[Term], world: World) -> Formula {
+    pub(super) fn rule(&mut self, rule: &Rule, row: &[Term], world: World) -> Formula {
         let columns = &self.program.relation(rule.head.relation()).columns;
         let mut bindings: Vec<Option<Term>> = vec![None; rule.body.variables.len()];
         let mut equations = Vec::new();
+        let mut names = Vec::new();
         for ((argument, term), column) in rule.arguments.iter().zip(row).zip(columns) {
             match argument {
                 Argument::Variable(variable) => match &bindings[*variable] {
                     Some(bound) => equations.push(bound.same(term)),
+                    // A value of its own, which the solver finds where it would not find one that may be NULL.
+                    None if term.null != Formula::False
+                        && !rule.body.variables[*variable].nullable =>
+                    {
+                        let name = self.name();
+                        names.push((name.clone(), column_sort(&column.sort, false)));
+                        let plain = Term::plain(name, &column.sort);
+                        equations.push(term.same(&plain));
+                        bindings[*variable] = Some(plain);
+                    }
                     None => bindings[*variable] = Some(term.clone()),
                 },
                 Argument::Constant(value) => {
@@ -148,7 +162,8 @@ impl<'a> Encoder<'a> {
             }
         }
         let (quantified, body) = self.steps(&rule.body, bindings, world);
-        Formula::exists(quantified, Formula::and(equations.into_iter().chain([body])))
+        names.extend(quantified);
+        Formula::exists(names, Formula::and(equations.into_iter().chain([body])))
     }
 
     /// The body holds, for some values of its variables.
@@ -193,7 +208,8 @@ impl<'a> Encoder<'a> {
         for step in &body.steps {
             match step {
                 Step::Match(predicate, arguments) => {
-                    let row = self.arguments(*predicate, arguments, body, bindings, &mut quantified);
+                    let row =
+                        self.arguments(*predicate, arguments, body, bindings, &mut quantified);
                     parts.push(self.holds(*predicate, &row, world));
                 }
                 Step::Absent(predicate, arguments) => {

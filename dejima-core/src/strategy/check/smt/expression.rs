@@ -9,6 +9,8 @@ use crate::strategy::value::{Sort, Value};
 /// Functions of which nothing is known but that equal arguments give equal results, and an order of texts.
 pub(super) const FUNCTIONS: &str = "\
 (declare-fun concatenate (Int Int) Int)
+(declare-fun product (Int Int) Int)
+(declare-fun real_product (Real Real) Real)
 (declare-fun lower (Int) Int)
 (declare-fun upper (Int) Int)
 (declare-fun length (Int) Int)
@@ -19,10 +21,10 @@ pub(super) const FUNCTIONS: &str = "\
 (declare-fun opaque_unrank (Real) Int)
 ";
 /// Different texts have different ranks.
-pub(super) const TEXT_ORDER: &str = "(assert (forall ((x Int)) (! (= (unrank (rank x)) x) :pattern ((rank x)))))\n";
+pub(super) const TEXT_ORDER: &str =
+    "(assert (forall ((x Int)) (! (= (unrank (rank x)) x) :pattern ((rank x)))))\n";
 /// And so have different values of other types.
-pub(super) const OPAQUE_ORDER: &str =
-    "(assert (forall ((x Int)) (! (= (opaque_unrank (opaque_rank x)) x) :pattern ((opaque_rank x)))))\n";
+pub(super) const OPAQUE_ORDER: &str = "(assert (forall ((x Int)) (! (= (opaque_unrank (opaque_rank x)) x) :pattern ((opaque_rank x)))))\n";
 
 /// When a condition is true, and when it is false; else it is NULL.
 pub(super) struct Truth {
@@ -92,7 +94,10 @@ fn comparison(
     constants: &mut Constants,
 ) -> Truth {
     if let BinaryOperator::And | BinaryOperator::Or = operator {
-        let (left, right) = (truth(left, bindings, constants), truth(right, bindings, constants));
+        let (left, right) = (
+            truth(left, bindings, constants),
+            truth(right, bindings, constants),
+        );
         return if operator == BinaryOperator::And {
             Truth {
                 is_true: Formula::and([left.is_true, right.is_true]),
@@ -140,7 +145,9 @@ fn less(left: &Term, right: &Term) -> Formula {
 fn sort(expr: &Expr, bindings: &Terms) -> Sort {
     use BinaryOperator::{Add, Concatenate, Divide, Multiply, Subtract};
     match expr {
-        Expr::Variable(variable) => bindings[*variable].as_ref().map_or(Sort::Text, |term| term.sort.clone()),
+        Expr::Variable(variable) => bindings[*variable]
+            .as_ref()
+            .map_or(Sort::Text, |term| term.sort.clone()),
         Expr::Constant(value) => match value {
             Value::Integer(_) => Sort::Integer,
             Value::Numeric(_) => Sort::Numeric,
@@ -172,18 +179,20 @@ fn sort(expr: &Expr, bindings: &Terms) -> Sort {
 }
 
 /// An expression as a term; a constant is of the wanted sort.
-pub(super) fn term(expr: &Expr, bindings: &Terms, wanted: &Sort, constants: &mut Constants) -> Term {
+pub(super) fn term(
+    expr: &Expr,
+    bindings: &Terms,
+    wanted: &Sort,
+    constants: &mut Constants,
+) -> Term {
     match expr {
-        Expr::Variable(variable) => {
-            bindings[*variable].clone().unwrap_or_else(|| Term::null(wanted))
-        }
+        Expr::Variable(variable) => bindings[*variable]
+            .clone()
+            .unwrap_or_else(|| Term::null(wanted)),
         Expr::Constant(value) => constants.term(value, wanted),
         Expr::Unary(UnaryOperator::Negate, operand) => {
             let operand = term(operand, bindings, wanted, constants);
-            Term {
-                value: format!("(- {})", operand.value),
-                ..operand
-            }
+            Term::computed(operand.null, format!("(- {})", operand.value), operand.sort)
         }
         Expr::Binary(operator, left, right) if is_arithmetic(*operator) => {
             let own = sort(expr, bindings);
@@ -193,18 +202,19 @@ pub(super) fn term(expr: &Expr, bindings: &Terms, wanted: &Sort, constants: &mut
         }
         Expr::Unary(..) | Expr::Binary(..) => {
             let Truth { is_true, is_false } = truth(expr, bindings, constants);
-            Term {
-                null: Formula::or([is_true.clone(), is_false]).not(),
-                value: is_true.to_string(),
-                sort: Sort::Boolean,
-            }
+            let null = Formula::or([is_true.clone(), is_false]).not();
+            Term::computed(null, is_true.to_string(), Sort::Boolean)
         }
         Expr::Call(function, arguments) => {
             let own = sort(expr, bindings);
             let terms: Vec<Term> = arguments
                 .iter()
                 .map(|argument| {
-                    let sort = if *function == Function::Length { Sort::Text } else { own.clone() };
+                    let sort = if *function == Function::Length {
+                        Sort::Text
+                    } else {
+                        own.clone()
+                    };
                     term(argument, bindings, &sort, constants)
                 })
                 .collect();
@@ -222,6 +232,15 @@ fn arithmetic(operator: BinaryOperator, left: &Term, right: &Term, sort: Sort) -
     let value = match operator {
         BinaryOperator::Add => format!("(+ {first} {second})"),
         BinaryOperator::Subtract => format!("(- {first} {second})"),
+        // Products of variables are beyond what solvers decide; that it is some function is mostly enough.
+        BinaryOperator::Multiply if !is_number(&first) && !is_number(&second) => {
+            let name = if sort == Sort::Numeric {
+                "real_product"
+            } else {
+                "product"
+            };
+            format!("({name} {first} {second})")
+        }
         BinaryOperator::Multiply => format!("(* {first} {second})"),
         BinaryOperator::Concatenate => format!("(concatenate {first} {second})"),
         // SQL cuts towards zero.
@@ -230,11 +249,15 @@ fn arithmetic(operator: BinaryOperator, left: &Term, right: &Term, sort: Sort) -
             format!("(ite (= (>= {first} 0) (> {second} 0)) {absolute} (- {absolute}))")
         }
     };
-    Term {
-        null: Formula::or([left.null.clone(), right.null.clone()]),
-        value,
-        sort,
-    }
+    let null = Formula::or([left.null.clone(), right.null.clone()]);
+    Term::computed(null, value, sort)
+}
+
+/// A literal, perhaps negative or converted.
+fn is_number(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_ascii_digit() || "()-. ".contains(c))
+        || text.starts_with("(to_real ") && is_number(&text[9..])
 }
 
 fn call(function: Function, arguments: &[Term], sort: Sort) -> Term {
@@ -242,13 +265,13 @@ fn call(function: Function, arguments: &[Term], sort: Sort) -> Term {
         return Term::null(&sort);
     };
     if function == Function::Coalesce {
-        return rest.iter().fold(first.clone(), |before, next| Term {
-            null: Formula::and([before.null.clone(), next.null.clone()]),
-            value: match before.null {
+        return rest.iter().fold(first.clone(), |before, next| {
+            let null = Formula::and([before.null.clone(), next.null.clone()]);
+            let value = match before.null {
                 Formula::False => before.value,
                 null => format!("(ite {null} {} {})", next.value, before.value),
-            },
-            sort: sort.clone(),
+            };
+            Term::computed(null, value, sort.clone())
         });
     }
     let value = match function {
@@ -256,9 +279,5 @@ fn call(function: Function, arguments: &[Term], sort: Sort) -> Term {
         Function::Abs => format!("(ite (< {0} 0.0) (- {0}) {0})", first.value),
         _ => format!("({} {})", function.name(), first.value),
     };
-    Term {
-        null: first.null.clone(),
-        value,
-        sort,
-    }
+    Term::computed(first.null.clone(), value, sort)
 }

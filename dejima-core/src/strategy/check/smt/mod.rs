@@ -11,14 +11,24 @@ mod term;
 use std::fmt::Write;
 
 use super::Obligation;
-use crate::strategy::program::{Predicate, Program, Role, Scope};
+use crate::strategy::language::syntax::BinaryOperator;
+use crate::strategy::program::{Body, Expr, Predicate, Program, Role, Scope, Step};
 use encode::{AFTER, Encoder, UNCHANGED, WANTED, World, relation_name};
 use expression::{FUNCTIONS, OPAQUE_ORDER, TEXT_ORDER};
 use formula::Formula;
 use term::{DATATYPES, column_sort};
 
-/// The script that asks for a state in which the obligation does not hold; for [`Obligation::Fulfillable`], for a wanted row.
-pub fn script(program: &Program, obligation: Obligation) -> String {
+/// Scripts that ask for a state in which the obligation does not hold (for [`Obligation::Fulfillable`]: for a wanted row), each in one
+/// of the ways in which it could fail. Only together they are the whole question.
+pub fn scripts(program: &Program, obligation: Obligation) -> Vec<String> {
+    let mut encoder = Encoder::new(program);
+    let ways = question(&mut encoder, obligation).len();
+    (0..ways)
+        .map(|way| script(program, obligation, way))
+        .collect()
+}
+
+fn script(program: &Program, obligation: Obligation, way: usize) -> String {
     let mut encoder = Encoder::new(program);
     let needs_wish = !matches!(
         obligation,
@@ -28,7 +38,7 @@ pub fn script(program: &Program, obligation: Obligation) -> String {
     if needs_wish {
         asserted.extend(constraints(&mut encoder, Scope::View, WANTED));
     }
-    asserted.push(question(&mut encoder, obligation));
+    asserted.extend(question(&mut encoder, obligation).into_iter().nth(way));
     document(&encoder, &asserted)
 }
 
@@ -40,7 +50,7 @@ pub fn script_in(program: &Program, obligation: Obligation, case: &super::Case) 
         asserted.push(exactly(&mut encoder, source, case.before.rows(source)));
     }
     asserted.push(exactly(&mut encoder, program.view, &case.wanted));
-    asserted.push(question(&mut encoder, obligation));
+    asserted.push(Formula::or(question(&mut encoder, obligation)));
     document(&encoder, &asserted)
 }
 
@@ -62,7 +72,9 @@ fn exactly(
             .map(|(value, column)| encoder.constants.term(value, &column.sort))
             .collect();
         listed.push(encoder.stored(relation, &terms));
-        one_of.push(Formula::and(any.iter().zip(&terms).map(|(any, term)| any.same(term))));
+        one_of.push(Formula::and(
+            any.iter().zip(&terms).map(|(any, term)| any.same(term)),
+        ));
     }
     let another = Formula::and([encoder.stored(relation, &any), Formula::or(one_of).not()]);
     listed.push(Formula::exists(names, another).not());
@@ -71,24 +83,27 @@ fn exactly(
 
 fn constraints(encoder: &mut Encoder<'_>, scope: Scope, world: World) -> Vec<Formula> {
     let program = encoder.program;
-    let of_scope = program.constraints.iter().filter(|constraint| constraint.scope == scope);
-    of_scope.map(|constraint| encoder.body(&constraint.body, world).not()).collect()
+    let of_scope = program
+        .constraints
+        .iter()
+        .filter(|constraint| constraint.scope == scope);
+    of_scope
+        .map(|constraint| encoder.body(&constraint.body, world).not())
+        .collect()
 }
 
-/// The obligation does not hold.
-fn question(encoder: &mut Encoder<'_>, obligation: Obligation) -> Formula {
+/// The ways in which the obligation may not hold.
+fn question(encoder: &mut Encoder<'_>, obligation: Obligation) -> Vec<Formula> {
     let program = encoder.program;
     let view = Predicate::Rows(program.view);
     match obligation {
         Obligation::Fulfillable => {
             let (names, row) = encoder.row(program.view);
             let wanted = encoder.holds(view, &row, WANTED);
-            Formula::exists(names, wanted)
+            vec![Formula::exists(names, wanted)]
         }
-        Obligation::Shown(position) => {
-            encoder.body(&program.constraints[position].body, UNCHANGED)
-        }
-        Obligation::Kept(position) => encoder.body(&program.constraints[position].body, AFTER),
+        Obligation::Shown(position) => broken(encoder, position, UNCHANGED),
+        Obligation::Kept(position) => broken(encoder, position, AFTER),
         Obligation::ShownNotNull(column) => any_null(encoder, view, column, UNCHANGED),
         Obligation::NotNull(relation, column) => {
             any_null(encoder, Predicate::Insert(relation), column, WANTED)
@@ -97,11 +112,14 @@ fn question(encoder: &mut Encoder<'_>, obligation: Obligation) -> Formula {
             let (names, row) = encoder.row(relation);
             let inserted = encoder.holds(Predicate::Insert(relation), &row, WANTED);
             let deleted = encoder.holds(Predicate::Delete(relation), &row, WANTED);
-            Formula::exists(names, Formula::and([inserted, deleted]))
+            vec![Formula::exists(names, Formula::and([inserted, deleted]))]
         }
         Obligation::GetPut => {
             let written: Vec<usize> = program.written().collect();
-            Formula::or(written.into_iter().map(|relation| changed(encoder, relation)))
+            written
+                .into_iter()
+                .flat_map(|relation| changed(encoder, relation))
+                .collect()
         }
         Obligation::PutGet => {
             let (names, row) = encoder.row(program.view);
@@ -109,27 +127,73 @@ fn question(encoder: &mut Encoder<'_>, obligation: Obligation) -> Formula {
             let shown = encoder.shown(&row, AFTER);
             let lost = Formula::and([wanted.clone(), shown.clone().not()]);
             let added = Formula::and([shown, wanted.not()]);
-            Formula::exists(names, Formula::or([lost, added]))
+            let ways = [lost, added].into_iter();
+            ways.map(|way| Formula::exists(names.clone(), way))
+                .collect()
         }
     }
 }
 
-/// Put writes the base table although the Dejima table is as shown.
-fn changed(encoder: &mut Encoder<'_>, relation: usize) -> Formula {
-    let (names, row) = encoder.row(relation);
-    let inserted = encoder.holds(Predicate::Insert(relation), &row, UNCHANGED);
-    let deleted = encoder.holds(Predicate::Delete(relation), &row, UNCHANGED);
-    let before = encoder.stored(relation, &row);
-    let added = Formula::and([inserted.clone(), before.clone().not()]);
-    // A row that is inserted, too, stays.
-    let removed = Formula::and([before, deleted, inserted.not()]);
-    Formula::exists(names, Formula::or([added, removed]))
+/// The constraint is broken: by one of the alternatives of its last condition.
+fn broken(encoder: &mut Encoder<'_>, position: usize, world: World) -> Vec<Formula> {
+    let body = &encoder.program.constraints[position].body;
+    let Some((Step::Test(last), rest)) = body.steps.split_last() else {
+        return vec![encoder.body(body, world)];
+    };
+    let with = |alternative: &Expr| Body {
+        steps: [rest, &[Step::Test(alternative.clone())]].concat(),
+        ..body.clone()
+    };
+    let bodies: Vec<Body> = alternatives(last).into_iter().map(with).collect();
+    bodies
+        .iter()
+        .map(|body| encoder.body(body, world))
+        .collect()
 }
 
-fn any_null(encoder: &mut Encoder<'_>, head: Predicate, column: usize, world: World) -> Formula {
+/// The conditions one of which is true if this is.
+fn alternatives(condition: &Expr) -> Vec<&Expr> {
+    match condition {
+        Expr::Binary(BinaryOperator::Or, left, right) => {
+            [alternatives(left), alternatives(right)].concat()
+        }
+        _ => vec![condition],
+    }
+}
+
+/// Put writes the base table although the Dejima table is as shown: by one of its rules.
+fn changed(encoder: &mut Encoder<'_>, relation: usize) -> Vec<Formula> {
+    let program = encoder.program;
+    let mut ways = Vec::new();
+    for head in [Predicate::Insert(relation), Predicate::Delete(relation)] {
+        for rule in program.rules_of(head) {
+            let (names, row) = encoder.row(relation);
+            let given = encoder.rule(rule, &row, UNCHANGED);
+            let before = encoder.stored(relation, &row);
+            let effect = if head == Predicate::Insert(relation) {
+                before.not()
+            } else {
+                // A row that is inserted, too, would stay; but then the deltas are not disjoint.
+                before
+            };
+            ways.push(Formula::exists(names, Formula::and([given, effect])));
+        }
+    }
+    ways
+}
+
+fn any_null(
+    encoder: &mut Encoder<'_>,
+    head: Predicate,
+    column: usize,
+    world: World,
+) -> Vec<Formula> {
     let program = encoder.program;
     let rules: Vec<_> = program.rules_of(head).collect();
-    Formula::or(rules.into_iter().map(|rule| encoder.gives_null(rule, column, world)))
+    rules
+        .into_iter()
+        .map(|rule| encoder.gives_null(rule, column, world))
+        .collect()
 }
 
 fn document(encoder: &Encoder<'_>, asserted: &[Formula]) -> String {
@@ -138,8 +202,9 @@ fn document(encoder: &Encoder<'_>, asserted: &[Formula]) -> String {
     for (relation, declaration) in encoder.program.relations.iter().enumerate() {
         if declaration.role != Role::Helper {
             let columns = declaration.columns.iter();
-            let sorts: Vec<_> =
-                columns.map(|column| column_sort(&column.sort, column.nullable)).collect();
+            let sorts: Vec<_> = columns
+                .map(|column| column_sort(&column.sort, column.nullable))
+                .collect();
             let name = relation_name(relation);
             let _ = writeln!(declared, "(declare-fun {name} ({}) Bool)", sorts.join(" "));
         }

@@ -15,6 +15,8 @@ pub(super) struct Term {
     pub(super) null: Formula,
     pub(super) value: String,
     pub(super) sort: Sort,
+    /// The whole as one name of the datatype, if it is one.
+    whole: Option<String>,
 }
 
 /// The sort of SMT-LIB of values that cannot be NULL.
@@ -59,6 +61,7 @@ impl Term {
             null: Formula::False,
             value: value.into(),
             sort: sort.clone(),
+            whole: None,
         }
     }
 
@@ -72,6 +75,7 @@ impl Term {
             null: Formula::atom(format!("((_ is none_{letter}) {name})")),
             value: format!("(the_{letter} {name})"),
             sort: sort.clone(),
+            whole: Some(name.to_owned()),
         }
     }
 
@@ -86,11 +90,25 @@ impl Term {
             null: Formula::True,
             value: any.to_owned(),
             sort: sort.clone(),
+            whole: None,
+        }
+    }
+
+    /// NULL where `null` holds, `value` elsewhere.
+    pub(super) fn computed(null: Formula, value: String, sort: Sort) -> Self {
+        Self {
+            null,
+            value,
+            sort,
+            whole: None,
         }
     }
 
     /// As an argument of a column that may be NULL.
     pub(super) fn as_nullable(&self) -> String {
+        if let Some(whole) = &self.whole {
+            return whole.clone();
+        }
         let letter = letter(&self.sort);
         match &self.null {
             Formula::False => format!("(some_{letter} {})", self.value),
@@ -109,6 +127,18 @@ impl Term {
 
     /// Both are the same value; NULL is the same as NULL.
     pub(super) fn same(&self, other: &Self) -> Formula {
+        let is_simple = |term: &Self| {
+            term.whole.is_some() || matches!(term.null, Formula::True | Formula::False)
+        };
+        let has_whole = self.whole.is_some() || other.whole.is_some();
+        let one_sort = plain_sort(&self.sort) == plain_sort(&other.sort);
+        if has_whole && one_sort && is_simple(self) && is_simple(other) {
+            let (left, right) = (self.as_nullable(), other.as_nullable());
+            if left == right {
+                return Formula::True;
+            }
+            return Formula::atom(format!("(= {left} {right})"));
+        }
         let equal = self.equal(other);
         if self.null == Formula::False && other.null == Formula::False {
             return equal;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Resolver;
-use super::get::{definition, variables};
+use super::get::definition;
 use super::order::case_twins;
 use crate::strategy::language::diagnostic::Diagnostic;
 use crate::strategy::language::resolve::expression::Typing;
@@ -51,7 +51,7 @@ impl Resolver {
             head,
             arguments,
             body,
-            span: text.span,
+            span: text.head.span,
         })
     }
 
@@ -193,7 +193,7 @@ impl Resolver {
         let is_unbound = |name: &String| !known.contains(name);
         let unbound_head = in_head
             .iter()
-            .find(|argument| variables(argument).iter().any(is_unbound));
+            .find(|argument| argument.variables().iter().any(is_unbound));
         if let Some(literal) = open.first() {
             let names: Vec<_> = needs(literal).into_iter().filter(is_unbound).collect();
             self.report_unsafe(
@@ -202,7 +202,7 @@ impl Resolver {
                 matches!(literal, Literal::Atom { .. }),
             );
         } else if let Some(argument) = unbound_head {
-            self.report_unsafe(&variables(argument), argument.span, false);
+            self.report_unsafe(&argument.variables(), argument.span, false);
         } else {
             return Some(steps);
         }
@@ -243,7 +243,7 @@ impl Resolver {
                 if *negated {
                     return Some(Step::Absent(predicate, arguments));
                 }
-                known.extend(atom.arguments.iter().flat_map(variables));
+                known.extend(atom.arguments.iter().flat_map(Expression::variables));
                 Some(Step::Match(predicate, arguments))
             }
             Literal::Condition(condition) => {
@@ -329,7 +329,7 @@ fn binding(literals: &[Literal]) -> BTreeSet<String> {
         _ => None,
     });
     atoms
-        .flat_map(|atom| atom.arguments.iter().flat_map(variables))
+        .flat_map(|atom| atom.arguments.iter().flat_map(Expression::variables))
         .collect()
 }
 
@@ -351,8 +351,12 @@ fn defines(
 fn needs(literal: &Literal) -> Vec<String> {
     match literal {
         Literal::Atom { negated: false, .. } => Vec::new(),
-        Literal::Atom { atom, .. } => atom.arguments.iter().flat_map(variables).collect(),
-        Literal::Condition(condition) => variables(condition),
+        Literal::Atom { atom, .. } => atom
+            .arguments
+            .iter()
+            .flat_map(Expression::variables)
+            .collect(),
+        Literal::Condition(condition) => condition.variables(),
     }
 }
 
@@ -371,7 +375,7 @@ fn next(open: &[&Literal], known: &BTreeSet<String>, in_atoms: &BTreeSet<String>
         } => atom
             .arguments
             .iter()
-            .flat_map(variables)
+            .flat_map(Expression::variables)
             .any(|name| known.contains(&name)),
         _ => false,
     };

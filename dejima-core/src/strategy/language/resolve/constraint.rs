@@ -62,9 +62,10 @@ impl Resolver {
                 Role::Source => false,
                 Role::Helper => {
                     let of_helper = rules.iter().filter(|rule| rule.head == *predicate);
-                    of_helper
-                        .into_iter()
-                        .any(|rule| self.scope_of(&rule.body.predicates().collect::<Vec<_>>(), rules) == Scope::View)
+                    of_helper.into_iter().any(|rule| {
+                        self.scope_of(&rule.body.predicates().collect::<Vec<_>>(), rules)
+                            == Scope::View
+                    })
                 }
             },
         };

@@ -159,7 +159,7 @@ fn bound(body: &[Literal]) -> BTreeSet<String> {
             atom,
         } = literal
         {
-            known.extend(atom.arguments.iter().flat_map(variables));
+            known.extend(atom.arguments.iter().flat_map(Expression::variables));
         }
     }
     loop {
@@ -193,26 +193,15 @@ pub(super) fn definition(
         }
         ExpressionKind::Binary(BinaryOperator::Equal | BinaryOperator::Same, left, right) => {
             match (unknown(left), unknown(right)) {
-                (Some(name), _) if !variables(right).contains(&name) => {
-                    Some((name, variables(right)))
+                (Some(name), _) if !right.variables().contains(&name) => {
+                    Some((name, right.variables()))
                 }
-                (_, Some(name)) if !variables(left).contains(&name) => {
-                    Some((name, variables(left)))
+                (_, Some(name)) if !left.variables().contains(&name) => {
+                    Some((name, left.variables()))
                 }
                 _ => None,
             }
         }
         _ => None,
-    }
-}
-
-/// The variables in an expression.
-pub(super) fn variables(expression: &Expression) -> Vec<String> {
-    match &expression.kind {
-        ExpressionKind::Variable(name) => vec![name.clone()],
-        ExpressionKind::Unary(_, operand) => variables(operand),
-        ExpressionKind::Binary(_, left, right) => [variables(left), variables(right)].concat(),
-        ExpressionKind::Call(_, arguments) => arguments.iter().flat_map(variables).collect(),
-        _ => Vec::new(),
     }
 }

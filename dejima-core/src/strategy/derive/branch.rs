@@ -1,0 +1,908 @@
+//! One SELECT: which table its rows come from, what stands for each column, and the rules that follow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::build::{absent, any, atom, is_constant, present, rule, test, variable};
+use super::lookup::{Group, groups};
+use super::question::{self, Treatment};
+use super::{Branch, Definition, Derived, Table, UseKind, union, variable_column};
+use crate::strategy::language::syntax::{
+    Atom, BinaryOperator, Expression, ExpressionKind, Literal, Sign, Statement, UnaryOperator,
+};
+use crate::strategy::language::{Diagnostic, Span};
+
+/// A column of a use.
+type Place = (usize, usize);
+
+/// A SELECT with everything found out about it.
+pub(super) struct Branched<'a> {
+    pub(super) definition: &'a Definition,
+    pub(super) branch: &'a Branch,
+    pub(super) number: usize,
+    /// The use whose rows are shown.
+    pub(super) root: usize,
+    /// What stands for each column: a variable or a constant.
+    meaning: BTreeMap<Place, Expression>,
+    /// One for each output: a variable, a constant, or an expression over variables.
+    pub(super) outputs: Vec<Expression>,
+    /// The variable that stands for each output in the view's row.
+    pub(super) output_names: Vec<String>,
+    /// Conditions on columns of the root alone, or on what is shown.
+    pub(super) tests: Vec<Expression>,
+    /// Other tables, as they decide which rows are shown.
+    pub(super) groups: Vec<Group>,
+    /// Left joins: the use, and its atom's arguments.
+    lefts: Vec<usize>,
+    /// For each column of the root, what a new row gets if it is hidden.
+    pub(super) defaults: BTreeMap<usize, Expression>,
+}
+
+impl<'a> Branched<'a> {
+    /// Finds out all about a branch.
+    pub(super) fn of(definition: &'a Definition, number: usize) -> Derived<Self> {
+        let branch = &definition.branches[number];
+        let mut classes = Classes::of(definition, branch);
+        let root = root(definition, branch, &classes)?;
+        let outputs_by_class = classes.name(definition, branch);
+        let meaning = classes.meaning(definition, branch);
+        let mut branched = Self {
+            definition,
+            branch,
+            number,
+            root,
+            meaning,
+            outputs: Vec::new(),
+            output_names: outputs_by_class,
+            tests: Vec::new(),
+            groups: Vec::new(),
+            lefts: Vec::new(),
+            defaults: BTreeMap::new(),
+        };
+        let of = |output: &Expression| branched.resolved(output);
+        branched.outputs = branch.outputs.iter().map(of).collect();
+        let left = |used: &usize| branch.uses[*used].kind == UseKind::Left;
+        branched.lefts = (0..branch.uses.len()).filter(left).collect();
+        branched.check_treatments()?;
+        let rest: Vec<Expression> = classes
+            .rest
+            .iter()
+            .map(|condition| branched.resolved(condition))
+            .collect();
+        let (tests, groups) = groups(&branched, rest)?;
+        branched.tests = tests;
+        branched.groups = groups;
+        branched.check_lefts()?;
+        branched.check_outputs()?;
+        branched.find_defaults()?;
+        Ok(branched)
+    }
+
+    pub(super) fn table(&self, used: usize) -> &'a Table {
+        &self.definition.tables[self.branch.uses[used].table]
+    }
+
+    pub(super) fn root_table(&self) -> &'a Table {
+        self.table(self.root)
+    }
+
+    pub(super) fn span(&self) -> Span {
+        self.branch.span
+    }
+
+    /// An expression over what stands for the columns.
+    fn resolved(&self, expression: &Expression) -> Expression {
+        expression.map_variables(&|name| match variable_column(name) {
+            Some(place) => self.meaning[&place].kind.clone(),
+            None => ExpressionKind::Variable(name.to_owned()),
+        })
+    }
+
+    /// What stands for the columns of a use.
+    pub(super) fn row(&self, used: usize) -> Vec<Expression> {
+        let columns = 0..self.table(used).columns.len();
+        columns
+            .map(|column| self.meaning[&(used, column)].clone())
+            .collect()
+    }
+
+    /// The variables that the view's row gives a value.
+    pub(super) fn shown(&self) -> BTreeSet<String> {
+        let plain = self.outputs.iter().filter_map(|output| match &output.kind {
+            ExpressionKind::Variable(name) => Some(name.clone()),
+            _ => None,
+        });
+        let lefts: BTreeSet<String> = self
+            .lefts
+            .iter()
+            .flat_map(|&left| self.own_variables(left))
+            .collect();
+        plain.filter(|name| !lefts.contains(name)).collect()
+    }
+
+    /// The variables of the root's columns.
+    pub(super) fn root_variables(&self) -> BTreeSet<String> {
+        self.row(self.root)
+            .iter()
+            .flat_map(Expression::variables)
+            .collect()
+    }
+
+    /// The variables of a use that are not the root's.
+    pub(super) fn own_variables(&self, used: usize) -> Vec<String> {
+        let root = self.root_variables();
+        let all = self
+            .row(used)
+            .into_iter()
+            .flat_map(|column| column.variables());
+        all.filter(|name| !root.contains(name)).collect()
+    }
+
+    /// Columns of the root that the view's row does not give: neither shown nor fixed nor found by a look-up.
+    pub(super) fn hidden(&self) -> Vec<usize> {
+        let known = self.known();
+        let row = self.row(self.root);
+        let is_hidden = |column: &usize| match &row[*column].kind {
+            ExpressionKind::Variable(name) => !known.contains(name),
+            _ => false,
+        };
+        (0..row.len()).filter(is_hidden).collect()
+    }
+
+    /// The variables that have a value in [`Self::wish`].
+    pub(super) fn known(&self) -> BTreeSet<String> {
+        let mut known = self.shown();
+        for group in &self.groups {
+            known.extend(group.determines.iter().cloned());
+        }
+        known
+    }
+
+    /// The columns of the root's key that are variables; none if it has no key.
+    pub(super) fn key(&self) -> Vec<usize> {
+        self.root_table()
+            .key()
+            .map(|key| key.columns.clone())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn is_keyed(&self) -> bool {
+        self.root_table().key().is_some()
+    }
+
+    /// The view's row, as the branch shows it.
+    pub(super) fn view_row(&self) -> Vec<Expression> {
+        let pairs = self.outputs.iter().zip(&self.output_names);
+        pairs
+            .map(|(output, name)| match &output.kind {
+                ExpressionKind::Unary(..)
+                | ExpressionKind::Binary(..)
+                | ExpressionKind::Call(..) => variable(name, output.span),
+                _ => output.clone(),
+            })
+            .collect()
+    }
+
+    pub(super) fn view_atom(&self, row: Vec<Expression>) -> Atom {
+        atom(None, &self.definition.view, row, self.span())
+    }
+
+    pub(super) fn root_atom(&self, sign: Option<Sign>, row: Vec<Expression>) -> Atom {
+        atom(sign, &self.root_table().name, row, self.span())
+    }
+
+    /// A wanted row of this branch, and what finds the root's hidden columns from it. Only what is used later is named.
+    pub(super) fn wish(&self) -> Vec<Literal> {
+        let mut literals = vec![present(self.view_atom(self.view_row()))];
+        if self.definition.branches.len() > 1 {
+            literals.extend(self.belongs().into_iter().map(test));
+        }
+        for group in self
+            .groups
+            .iter()
+            .filter(|group| !group.determines.is_empty())
+        {
+            literals.push(present(group.atom(self)));
+        }
+        literals
+    }
+
+    /// Conditions on the shown row alone: the selection's and constants that are shown are not among them.
+    pub(super) fn belongs(&self) -> Vec<Expression> {
+        let shown = self.shown();
+        let is_shown =
+            |test: &&Expression| test.variables().iter().all(|name| shown.contains(name));
+        self.tests.iter().filter(is_shown).cloned().collect()
+    }
+
+    /// The bodies by which rows are shown, each with the view's row: two for each left join.
+    fn shown_by(&self) -> Vec<(Vec<Literal>, Vec<Expression>)> {
+        let mut base = vec![present(self.root_atom(None, self.row(self.root)))];
+        for group in &self.groups {
+            base.extend(group.literals(self));
+        }
+        base.extend(self.tests.iter().cloned().map(test));
+        let mut variants = vec![(base, self.view_row())];
+        for &left in &self.lefts {
+            let matched = present(self.use_atom(left, self.row(left)));
+            let missing = absent(self.use_atom(left, self.linked_row(left)));
+            let own: BTreeSet<String> = self.own_variables(left).into_iter().collect();
+            let without = |row: &[Expression]| -> Vec<Expression> {
+                row.iter()
+                    .map(|value| match &value.kind {
+                        ExpressionKind::Variable(name) if own.contains(name) => {
+                            super::build::null(value.span)
+                        }
+                        _ => value.clone(),
+                    })
+                    .collect()
+            };
+            variants = variants
+                .into_iter()
+                .flat_map(|(body, row)| {
+                    let alone = (with(&body, missing.clone()), without(&row));
+                    [(with(&body, matched.clone()), row), alone]
+                })
+                .collect();
+        }
+        for (body, _) in &mut variants {
+            for (output, name) in self.outputs.iter().zip(&self.output_names) {
+                if let ExpressionKind::Unary(..)
+                | ExpressionKind::Binary(..)
+                | ExpressionKind::Call(..) = output.kind
+                {
+                    let equation = Expression::binary(
+                        BinaryOperator::Equal,
+                        variable(name, output.span),
+                        output.clone(),
+                    );
+                    body.push(test(equation));
+                }
+            }
+        }
+        variants
+    }
+
+    pub(super) fn use_atom(&self, used: usize, row: Vec<Expression>) -> Atom {
+        atom(
+            None,
+            &self.table(used).name,
+            row,
+            self.branch.uses[used].span,
+        )
+    }
+
+    /// The row of a use with `_` for the columns that are its own.
+    pub(super) fn linked_row(&self, used: usize) -> Vec<Expression> {
+        let own = self.own_variables(used);
+        let row = self.row(used).into_iter();
+        row.map(|value| match &value.kind {
+            ExpressionKind::Variable(name) if own.contains(name) => any(value.span),
+            _ => value,
+        })
+        .collect()
+    }
+
+    /// The view's row with `_` for what does not decide what the root's row is.
+    fn deciding_row(&self) -> Vec<Expression> {
+        let mut deciding = self.root_variables();
+        for group in self
+            .groups
+            .iter()
+            .filter(|group| !group.determines.is_empty())
+        {
+            deciding.extend(
+                group
+                    .atom(self)
+                    .arguments
+                    .iter()
+                    .flat_map(Expression::variables),
+            );
+        }
+        let decides = |value: &Expression| match &value.kind {
+            ExpressionKind::Variable(name) => deciding.contains(name),
+            _ => true,
+        };
+        let row = self.view_row().into_iter();
+        row.map(|value| {
+            if decides(&value) {
+                value
+            } else {
+                any(value.span)
+            }
+        })
+        .collect()
+    }
+
+    /// A row of the root with this key and other values `_`, or a hidden column's variable where it is wanted.
+    pub(super) fn keyed_row(&self, names_hidden: bool) -> Vec<Expression> {
+        let (key, hidden) = (self.key(), self.hidden());
+        let row = self.row(self.root).into_iter().enumerate();
+        row.map(|(column, value)| {
+            let is_named = key.contains(&column) || (names_hidden && hidden.contains(&column));
+            if is_named { value } else { any(value.span) }
+        })
+        .collect()
+    }
+
+    /// The rules of get and put.
+    pub(super) fn statements(&self, all: &[Self]) -> Derived<Vec<Statement>> {
+        let mut statements = Vec::new();
+        for group in &self.groups {
+            statements.extend(group.definition(self));
+        }
+        for (body, row) in self.shown_by() {
+            statements.push(rule(self.view_atom(row), body));
+        }
+        let root_row = self.row(self.root);
+        let unwanted = || absent(self.view_atom(self.deciding_row()));
+        for (body, row) in self.shown_by() {
+            // Where a left join found nothing, the view's row has NULL instead.
+            let unwanted = if self.lefts.is_empty() {
+                unwanted()
+            } else {
+                self.unwanted_beside(&row)
+            };
+            let head = self.root_atom(Some(Sign::Delete), root_row.clone());
+            statements.push(rule(head, with(&self.needed(body, &unwanted), unwanted)));
+        }
+        let elsewhere = union::elsewhere(self, all)?;
+        statements.extend(self.insertions(elsewhere));
+        for used in 0..self.branch.uses.len() {
+            if self.is_written(used) {
+                statements.extend(self.lookup_statements(used));
+            }
+        }
+        Ok(statements)
+    }
+
+    /// The negated row of the view for one variant of a left join.
+    fn unwanted_beside(&self, row: &[Expression]) -> Literal {
+        let deciding = self.deciding_row();
+        let pairs = deciding.iter().zip(row);
+        let value = |(deciding, value): (&Expression, &Expression)| match deciding.kind {
+            ExpressionKind::Anonymous => deciding.clone(),
+            _ => value.clone(),
+        };
+        absent(self.view_atom(pairs.map(value).collect()))
+    }
+
+    /// A body without the equations of computed columns that nothing asks for.
+    fn needed(&self, body: Vec<Literal>, unwanted: &Literal) -> Vec<Literal> {
+        let asked = super::build::variables_of(unwanted);
+        let computed: BTreeSet<&String> = self
+            .output_names
+            .iter()
+            .filter(|name| !asked.contains(name))
+            .collect();
+        let is_unneeded = |literal: &Literal| match literal {
+            Literal::Condition(condition) => match &condition.kind {
+                ExpressionKind::Binary(BinaryOperator::Equal, left, _) => match &left.kind {
+                    ExpressionKind::Variable(name) => {
+                        computed.contains(name) && !self.root_variables().contains(name)
+                    }
+                    _ => false,
+                },
+                _ => false,
+            },
+            Literal::Atom { .. } => false,
+        };
+        body.into_iter()
+            .filter(|literal| !is_unneeded(literal))
+            .collect()
+    }
+
+    /// Rows that the root gets: with hidden columns as they were, or with defaults.
+    fn insertions(&self, elsewhere: Vec<Literal>) -> Vec<Statement> {
+        let root_row = self.row(self.root);
+        let hidden = self.hidden();
+        let mut body = self.wish();
+        body.extend(elsewhere);
+        let insert = |row: Vec<Expression>, more: Vec<Literal>| {
+            let head = self.root_atom(Some(Sign::Insert), row);
+            let body = trimmed(&head, [body.clone(), more].concat());
+            rule(head, body)
+        };
+        let not_there = absent(self.root_atom(None, root_row.clone()));
+        if hidden.is_empty() {
+            return vec![insert(root_row, vec![not_there])];
+        }
+        let there = present(self.root_atom(None, self.keyed_row(true)));
+        let updated = insert(root_row.clone(), vec![there, not_there]);
+        let columns = root_row.into_iter().enumerate();
+        let filled: Vec<Expression> = columns
+            .map(|(column, value)| self.defaults.get(&column).cloned().unwrap_or(value))
+            .collect();
+        let is_new = absent(self.root_atom(None, self.keyed_row(false)));
+        vec![updated, insert(filled, vec![is_new])]
+    }
+
+    /// Whether a joined table is written, too.
+    pub(super) fn is_written(&self, used: usize) -> bool {
+        used != self.root
+            && self.branch.uses[used].kind == UseKind::Inner
+            && question::treatment(self.definition, self.table(used)) == Some(Treatment::Write)
+            && self.shows_own(used).is_some()
+    }
+
+    /// The first output that shows a column of the use that is not the root's.
+    pub(super) fn shows_own(&self, used: usize) -> Option<usize> {
+        let own = self.own_variables(used);
+        self.outputs
+            .iter()
+            .position(|output| output.variables().iter().any(|name| own.contains(name)))
+    }
+
+    fn check_treatments(&self) -> Derived<()> {
+        for used in 0..self.branch.uses.len() {
+            let kind = self.branch.uses[used].kind;
+            if used == self.root || !matches!(kind, UseKind::Inner | UseKind::Left) {
+                continue;
+            }
+            let Some(output) = self.shows_own(used) else {
+                continue;
+            };
+            let table = self.table(used);
+            match question::treatment(self.definition, table) {
+                None => {
+                    let column = &self.definition.columns[output];
+                    let place = self.branch.uses[used].span;
+                    return Err(question::which_table(
+                        column,
+                        table,
+                        self.root_table(),
+                        place,
+                    ));
+                }
+                Some(Treatment::Write) if kind == UseKind::Left => {
+                    return Err(Box::new(
+                        Diagnostic::error(
+                            format!("{} is joined by LEFT JOIN and cannot be written", table.name.text),
+                            self.branch.uses[used].span,
+                            "NULL here may mean that there is no row, or that there is one with NULL",
+                        )
+                        .help(format!("`-- put: read {}`, or an inner join", table.name.text)),
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A left join finds one row at most, and by what the root's row says.
+    fn check_lefts(&self) -> Derived<()> {
+        for &left in &self.lefts {
+            let table = self.table(left);
+            let own = self.own_variables(left);
+            let row = self.row(left);
+            let is_linked = |column: &usize| {
+                !row[*column]
+                    .variables()
+                    .iter()
+                    .any(|name| own.contains(name))
+            };
+            let by_key = table
+                .key()
+                .is_some_and(|key| key.columns.iter().all(is_linked));
+            if !by_key {
+                return Err(question::no_root(self.definition, &self.branch.uses));
+            }
+        }
+        Ok(())
+    }
+
+    /// A computed column is checked against what it is computed from, which must be there.
+    fn check_outputs(&self) -> Derived<()> {
+        let known = self.shown();
+        for (output, name) in self.outputs.iter().zip(&self.definition.columns) {
+            let is_computed = !matches!(output.kind, ExpressionKind::Variable(_))
+                && !output.variables().is_empty();
+            let missing: Vec<String> = output
+                .variables()
+                .into_iter()
+                .filter(|variable| !known.contains(variable))
+                .collect();
+            if is_computed && !missing.is_empty() {
+                return Err(Box::new(
+                    Diagnostic::error(
+                        format!("what does a change of \"{}\" mean?", name.text),
+                        output.span,
+                        "it is computed from columns that are not shown",
+                    )
+                    .help(format!(
+                        "show {}, too, or leave \"{}\" out",
+                        missing.join(", ").to_lowercase(),
+                        name.text
+                    )),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn find_defaults(&mut self) -> Derived<()> {
+        let hidden = self.hidden();
+        let table = self.root_table();
+        let span = self.branch.uses[self.root].span;
+        let hidden_key: Vec<usize> = self
+            .key()
+            .into_iter()
+            .filter(|column| hidden.contains(column))
+            .collect();
+        if !hidden_key.is_empty() {
+            return Err(question::hidden_key(table, &hidden_key, span));
+        }
+        if !self.is_keyed() && !hidden.is_empty() {
+            return Err(question::no_key(table, &hidden, span));
+        }
+        for column in hidden {
+            let value = question::default(self.definition, table, &table.columns[column])?;
+            self.defaults.insert(column, value);
+        }
+        Ok(())
+    }
+
+    /// The type of an output.
+    pub(super) fn output_type(&self, position: usize) -> String {
+        let of_variable = |name: &str| {
+            let place = self.meaning.iter().find(|(_, meaning)| {
+                matches!(&meaning.kind, ExpressionKind::Variable(found) if found == name)
+            });
+            place.map(|((used, column), _)| {
+                self.table(*used).columns[*column].type_name.text.clone()
+            })
+        };
+        let original = &self.branch.outputs[position];
+        if let ExpressionKind::Variable(name) = &original.kind
+            && let Some((used, column)) = variable_column(name)
+        {
+            return self.table(used).columns[column].type_name.text.clone();
+        }
+        self.type_of(&self.outputs[position], &of_variable)
+    }
+
+    fn type_of(
+        &self,
+        expression: &Expression,
+        of_variable: &dyn Fn(&str) -> Option<String>,
+    ) -> String {
+        let text = |name: &str| name.to_owned();
+        match &expression.kind {
+            ExpressionKind::Variable(name) => of_variable(name).unwrap_or_else(|| text("text")),
+            ExpressionKind::Number(number) if number.contains('.') => text("numeric"),
+            ExpressionKind::Number(_) => text("integer"),
+            ExpressionKind::Boolean(_) => text("boolean"),
+            ExpressionKind::Unary(UnaryOperator::Negate, operand) => {
+                self.type_of(operand, of_variable)
+            }
+            ExpressionKind::Unary(..) => text("boolean"),
+            ExpressionKind::Binary(operator, left, right) => match operator {
+                BinaryOperator::Concatenate => text("text"),
+                BinaryOperator::Add
+                | BinaryOperator::Subtract
+                | BinaryOperator::Multiply
+                | BinaryOperator::Divide => {
+                    let sides = [
+                        self.type_of(left, of_variable),
+                        self.type_of(right, of_variable),
+                    ];
+                    let is_numeric =
+                        |side: &&String| side.starts_with("numeric") || side.starts_with("decimal");
+                    let fallback = sides[0].clone();
+                    sides.iter().find(is_numeric).cloned().unwrap_or(fallback)
+                }
+                _ => text("boolean"),
+            },
+            ExpressionKind::Call(crate::strategy::language::syntax::Function::Length, _) => {
+                text("integer")
+            }
+            ExpressionKind::Call(_, arguments) => arguments
+                .first()
+                .map_or_else(|| text("text"), |first| self.type_of(first, of_variable)),
+            _ => text("text"),
+        }
+    }
+
+    /// Whether an output may be NULL.
+    pub(super) fn output_nullable(&self, position: usize) -> bool {
+        let output = &self.outputs[position];
+        if output.kind == ExpressionKind::Null {
+            return true;
+        }
+        output
+            .variables()
+            .iter()
+            .any(|name| self.variable_nullable(name))
+    }
+
+    /// Whether a variable may be NULL: no column that it stands for refuses it.
+    pub(super) fn variable_nullable(&self, name: &str) -> bool {
+        let places = self.meaning.iter().filter(|(_, meaning)| {
+            matches!(&meaning.kind, ExpressionKind::Variable(found) if found == name)
+        });
+        let mut places = places.map(|((used, column), _)| {
+            let inner = matches!(
+                self.branch.uses[*used].kind,
+                UseKind::Inner | UseKind::Present
+            );
+            !inner || self.table(*used).columns[*column].nullable
+        });
+        places.all(|nullable| nullable)
+    }
+}
+
+/// A body with one more literal.
+fn with(body: &[Literal], more: Literal) -> Vec<Literal> {
+    [body, &[more]].concat()
+}
+
+/// A body in which variables that occur nowhere else are `_`.
+pub(super) fn trimmed(head: &Atom, body: Vec<Literal>) -> Vec<Literal> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let of_body = body.iter().flat_map(super::build::variables_of);
+    for name in of_body.chain(head.arguments.iter().flat_map(Expression::variables)) {
+        *counts.entry(name).or_default() += 1;
+    }
+    let trim = |literal: Literal| match literal {
+        Literal::Atom {
+            negated: false,
+            mut atom,
+        } => {
+            for argument in &mut atom.arguments {
+                let is_single =
+                    matches!(&argument.kind, ExpressionKind::Variable(name) if counts[name] == 1);
+                if is_single {
+                    *argument = any(argument.span);
+                }
+            }
+            Literal::Atom {
+                negated: false,
+                atom,
+            }
+        }
+        other => other,
+    };
+    body.into_iter().map(trim).collect()
+}
+
+/// The use whose key determines all the others.
+fn root(definition: &Definition, branch: &Branch, classes: &Classes) -> Derived<usize> {
+    let inner: Vec<usize> = (0..branch.uses.len())
+        .filter(|&used| branch.uses[used].kind == UseKind::Inner)
+        .collect();
+    let reaches_all = |&root: &usize| {
+        let mut reached = vec![root];
+        loop {
+            let next = inner.iter().find(|used| {
+                !reached.contains(used) && classes.is_found(definition, branch, **used, &reached)
+            });
+            match next {
+                Some(&next) => reached.push(next),
+                None => return reached.len() == inner.len(),
+            }
+        }
+    };
+    let root = inner.iter().copied().find(reaches_all);
+    root.ok_or_else(|| question::no_root(definition, &branch.uses))
+}
+
+/// Columns that have the same value in every row shown.
+struct Classes {
+    parent: BTreeMap<Place, Place>,
+    /// The constant that a class is, by its root.
+    constants: BTreeMap<Place, Expression>,
+    names: BTreeMap<Place, String>,
+    /// Conditions that say more than that columns are equal, or constant.
+    rest: Vec<Expression>,
+}
+
+impl Classes {
+    fn of(definition: &Definition, branch: &Branch) -> Self {
+        let mut classes = Self {
+            parent: BTreeMap::new(),
+            constants: BTreeMap::new(),
+            names: BTreeMap::new(),
+            rest: Vec::new(),
+        };
+        for (number, used) in branch.uses.iter().enumerate() {
+            for column in 0..definition.tables[used.table].columns.len() {
+                classes.parent.insert((number, column), (number, column));
+            }
+        }
+        let of_uses = branch.uses.iter().flat_map(|used| &used.on);
+        let all: Vec<&Expression> = branch.conditions.iter().chain(of_uses).collect();
+        let equalities: Vec<bool> = all
+            .iter()
+            .map(|condition| classes.equality(definition, branch, condition))
+            .collect();
+        for (condition, is_taken) in all.into_iter().zip(equalities) {
+            if !is_taken && !classes.constant(definition, branch, condition) {
+                classes.rest.push(condition.clone());
+            }
+        }
+        classes
+    }
+
+    fn class(&self, mut place: Place) -> Place {
+        while self.parent[&place] != place {
+            place = self.parent[&place];
+        }
+        place
+    }
+
+    /// Takes `a = b` in, unless both may be NULL: then the condition says more.
+    fn equality(
+        &mut self,
+        definition: &Definition,
+        branch: &Branch,
+        condition: &Expression,
+    ) -> bool {
+        let ExpressionKind::Binary(operator, left, right) = &condition.kind else {
+            return false;
+        };
+        let place = |side: &Expression| match &side.kind {
+            ExpressionKind::Variable(name) => variable_column(name),
+            _ => None,
+        };
+        let (Some(left), Some(right)) = (place(left), place(right)) else {
+            return false;
+        };
+        let nullable = |(used, column): Place| column_of(definition, branch, used, column).nullable;
+        let is_equality = match operator {
+            BinaryOperator::Equal => !nullable(left) || !nullable(right),
+            BinaryOperator::Same => true,
+            _ => false,
+        };
+        if is_equality {
+            let (left, right) = (self.class(left), self.class(right));
+            let (first, second) = (left.min(right), left.max(right));
+            self.parent.insert(second, first);
+        }
+        is_equality
+    }
+
+    /// Takes `a = constant`, `a`, `not a` and `a is null` in, if they speak of the rows of one use alone.
+    fn constant(
+        &mut self,
+        definition: &Definition,
+        branch: &Branch,
+        condition: &Expression,
+    ) -> bool {
+        let Some((place, constant)) = fixed(condition) else {
+            return false;
+        };
+        let class = self.class(place);
+        let kind = branch.uses[place.0].kind;
+        let shared = self
+            .parent
+            .keys()
+            .any(|other| self.class(*other) == class && branch.uses[other.0].kind != kind);
+        let column = column_of(definition, branch, place.0, place.1);
+        let is_vain = constant.kind == ExpressionKind::Null && !column.nullable;
+        if shared || is_vain || self.constants.contains_key(&class) {
+            return false;
+        }
+        self.constants.insert(class, constant);
+        true
+    }
+
+    /// Whether a use's row follows from those of others by its key.
+    fn is_found(
+        &self,
+        definition: &Definition,
+        branch: &Branch,
+        used: usize,
+        reached: &[usize],
+    ) -> bool {
+        let table = &definition.tables[branch.uses[used].table];
+        let is_known = |column: &usize| {
+            let class = self.class((used, *column));
+            self.constants.contains_key(&class)
+                || self
+                    .parent
+                    .keys()
+                    .any(|other| reached.contains(&other.0) && self.class(*other) == class)
+        };
+        let is_total = |column: &usize| !table.columns[*column].nullable;
+        table.keys.iter().any(|key| {
+            key.columns
+                .iter()
+                .all(|column| is_known(column) && is_total(column))
+        })
+    }
+
+    /// Names the classes, after the view's columns where they are shown; says the names of the outputs.
+    fn name(&mut self, definition: &Definition, branch: &Branch) -> Vec<String> {
+        let mut taken: BTreeSet<String> = BTreeSet::new();
+        let mut unique = |name: &str| {
+            let base = name.to_uppercase();
+            let numbered = (2..).map(|number| format!("{base}{number}"));
+            let free = std::iter::once(base.clone())
+                .chain(numbered)
+                .find(|name| !taken.contains(name));
+            let name = free.unwrap_or(base);
+            taken.insert(name.clone());
+            name
+        };
+        let mut outputs = Vec::new();
+        for (output, column) in branch.outputs.iter().zip(&definition.columns) {
+            let name = unique(&column.text);
+            if let ExpressionKind::Variable(variable) = &output.kind
+                && let Some(place) = variable_column(variable)
+            {
+                let class = self.class(place);
+                self.names.entry(class).or_insert_with(|| name.clone());
+            }
+            outputs.push(name);
+        }
+        let places: Vec<Place> = self.parent.keys().copied().collect();
+        for place in places {
+            let class = self.class(place);
+            if !self.names.contains_key(&class) {
+                let name = unique(&column_of(definition, branch, place.0, place.1).name.text);
+                self.names.insert(class, name);
+            }
+        }
+        outputs
+    }
+
+    fn meaning(&self, definition: &Definition, branch: &Branch) -> BTreeMap<Place, Expression> {
+        let of_place = |&place: &Place| {
+            let class = self.class(place);
+            let span = column_of(definition, branch, place.0, place.1).name.span;
+            let value = match self.constants.get(&class) {
+                Some(constant) => constant.clone(),
+                None => variable(&self.names[&class], span),
+            };
+            (place, value)
+        };
+        self.parent.keys().map(of_place).collect()
+    }
+}
+
+fn column_of<'a>(
+    definition: &'a Definition,
+    branch: &Branch,
+    used: usize,
+    column: usize,
+) -> &'a super::TableColumn {
+    &definition.tables[branch.uses[used].table].columns[column]
+}
+
+/// The column that a condition fixes, and to what.
+fn fixed(condition: &Expression) -> Option<(Place, Expression)> {
+    let place = |side: &Expression| match &side.kind {
+        ExpressionKind::Variable(name) => variable_column(name),
+        _ => None,
+    };
+    let boolean = |value: bool| Expression::new(ExpressionKind::Boolean(value), condition.span);
+    let is_literal = |side: &Expression| {
+        matches!(
+            side.kind,
+            ExpressionKind::Number(_) | ExpressionKind::Text(_) | ExpressionKind::Boolean(_)
+        )
+    };
+    match &condition.kind {
+        ExpressionKind::Variable(_) => Some((place(condition)?, boolean(true))),
+        ExpressionKind::Unary(UnaryOperator::Not, inner) => Some((place(inner)?, boolean(false))),
+        ExpressionKind::Unary(UnaryOperator::IsNull, inner) => {
+            Some((place(inner)?, super::build::null(condition.span)))
+        }
+        ExpressionKind::Binary(BinaryOperator::Equal, left, right) if is_literal(right) => {
+            Some((place(left)?, (**right).clone()))
+        }
+        ExpressionKind::Binary(BinaryOperator::Equal, left, right) if is_literal(left) => {
+            Some((place(right)?, (**left).clone()))
+        }
+        _ => None,
+    }
+}
+
+/// The equation of a constant and what is shown in its place.
+pub(super) fn shown_constants(branch: &Branched<'_>) -> Vec<Expression> {
+    let pairs = branch.outputs.iter().zip(&branch.output_names);
+    pairs
+        .filter(|(output, _)| output.variables().is_empty())
+        .map(|(output, name)| is_constant(variable(name, output.span), output))
+        .collect()
+}
