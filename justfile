@@ -56,3 +56,7 @@ endurance TRANSACTIONS="1000000":
 # Every type and its boundary values between two real peers: writes docs/types.md.
 types:
     DEJIMA_TYPES=write cargo test --quiet --locked --package dejima-peer --test system values::
+
+# Every strategy of strategies/: verdict and time; ends with one line: as expected, not as expected.
+corpus:
+    cargo test --quiet --locked --package dejima-testbed --test corpus

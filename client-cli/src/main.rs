@@ -9,6 +9,7 @@ mod failure;
 mod inspect;
 mod installation;
 mod output;
+mod strategy;
 mod transaction;
 mod value;
 
@@ -22,7 +23,8 @@ use arguments::{Arguments, Command};
 use failure::Failure;
 use output::Output;
 
-/// 0: done. 1: refused or failed. 2: the command line is wrong (as clap does it, too). `doctor` ends otherwise.
+/// 0: done. 1: refused or failed. 2: the command line is wrong (as clap does it, too). `doctor` and `strategy check` end
+/// otherwise.
 fn main() -> ExitCode {
     let arguments = Arguments::parse_from(without_separator(std::env::args_os().collect()));
     let output = arguments.output;
@@ -58,6 +60,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             clap_mangen::Man::new(described(command.as_deref())?).render(&mut io::stdout())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Strategy(command) => Ok(ExitCode::from(strategy::run(command, arguments.output)?)),
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
@@ -91,7 +94,7 @@ async fn run_async(
         }
         Command::Doctor { all } => return doctor::doctor(address(peer), all, output).await,
         Command::Install(arguments) => installation::install(arguments).await?,
-        Command::Completions { .. } | Command::Man { .. } => {
+        Command::Completions { .. } | Command::Man { .. } | Command::Strategy(_) => {
             unreachable!("handled without a runtime")
         }
     }

@@ -9,6 +9,7 @@ mod base_table;
 mod capture;
 pub mod check;
 mod declaration;
+pub mod depend;
 mod derive;
 pub mod evaluate;
 pub mod language;

@@ -69,8 +69,12 @@ impl<'a> State<'a> {
             }
         }
         let change = evaluation.change();
+        // The database refuses such a change, whatever else it would do.
+        let nulls = nulls(program, &change);
+        if !nulls.is_empty() {
+            return Ok(Some(nulls));
+        }
         let mut failed = clashes(&change);
-        failed.extend(nulls(program, &change));
         let after = change.applied_to(self.before);
         let after_evaluation = Evaluation::of(program, &after, &Rows::new())?;
         for (position, constraint) in program.constraints.iter().enumerate() {

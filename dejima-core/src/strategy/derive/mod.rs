@@ -8,6 +8,7 @@
 
 mod branch;
 mod build;
+mod classes;
 mod definition;
 mod keep;
 mod lookup;

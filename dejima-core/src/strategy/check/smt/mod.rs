@@ -38,6 +38,12 @@ fn script(program: &Program, obligation: Obligation, way: usize) -> String {
     if needs_wish {
         asserted.extend(constraints(&mut encoder, Scope::View, WANTED));
     }
+    if matches!(
+        obligation,
+        Obligation::PutGet | Obligation::Kept(_) | Obligation::Disjoint(_)
+    ) {
+        asserted.extend(no_nulls(&mut encoder));
+    }
     asserted.extend(question(&mut encoder, obligation).into_iter().nth(way));
     document(&encoder, &asserted)
 }
@@ -180,6 +186,23 @@ fn changed(encoder: &mut Encoder<'_>, relation: usize) -> Vec<Formula> {
         }
     }
     ways
+}
+
+/// Put writes no NULL where none may be; that it does not is an obligation of its own.
+fn no_nulls(encoder: &mut Encoder<'_>) -> Vec<Formula> {
+    let targets = Obligation::of(encoder.program)
+        .into_iter()
+        .filter_map(|obligation| match obligation {
+            Obligation::NotNull(relation, column) => Some((relation, column)),
+            _ => None,
+        });
+    let targets: Vec<(usize, usize)> = targets.collect();
+    let mut formulas = Vec::new();
+    for (relation, column) in targets {
+        let nulls = any_null(encoder, Predicate::Insert(relation), column, WANTED);
+        formulas.extend(nulls.into_iter().map(Formula::not));
+    }
+    formulas
 }
 
 fn any_null(

@@ -294,7 +294,9 @@ impl Scope<'_> {
                 .unwrap_or(&name.text)
                 .to_owned(),
         };
-        if self.aliases[self.outer..].contains(&alias) {
+        let taken = (self.outer..self.uses.len())
+            .any(|number| self.is_visible(number) && self.aliases[number] == alias);
+        if taken {
             return Err(Box::new(
                 Diagnostic::error(format!("{alias} is named twice"), span, "again")
                     .help("give one of them another name with AS"),
@@ -316,6 +318,7 @@ impl Scope<'_> {
         let inner = self.outer..self.uses.len();
         for numbers in [inner, 0..self.outer] {
             let fitting: Vec<(usize, usize)> = numbers
+                .filter(|&number| self.is_visible(number))
                 .filter(|&number| {
                     qualifier.is_none_or(|qualifier| self.is_called(number, qualifier))
                 })
@@ -353,6 +356,12 @@ impl Scope<'_> {
             name.span,
             "no such column",
         )))
+    }
+
+    /// Tables of a subquery are not known outside of it.
+    fn is_visible(&self, number: usize) -> bool {
+        let is_own = self.outer > 0 && number >= self.outer;
+        is_own || matches!(self.uses[number].kind, UseKind::Inner | UseKind::Left)
     }
 
     fn is_called(&self, number: usize, qualifier: &str) -> bool {
@@ -452,8 +461,6 @@ impl Scope<'_> {
         }
         self.outer = outer;
         self.uses[number].on = on;
-        // The alias of a subquery is not known outside of it.
-        self.aliases[number] = String::new();
         Ok(Vec::new())
     }
 
@@ -520,7 +527,8 @@ impl Scope<'_> {
     ) {
         let span = self.places.span(item);
         for number in self.outer..self.uses.len() {
-            if qualifier.is_some_and(|qualifier| !self.is_called(number, qualifier)) {
+            let is_other = qualifier.is_some_and(|qualifier| !self.is_called(number, qualifier));
+            if is_other || !self.is_visible(number) {
                 continue;
             }
             for (column, declared) in self.tables[self.uses[number].table]
