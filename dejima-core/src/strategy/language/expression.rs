@@ -157,16 +157,9 @@ impl Parser {
         }
         let operand = self.prefixed(depth + 1)?;
         let span = start.to(operand.span);
-        let kind = match operand.kind {
-            ExpressionKind::Number(number) => {
-                ExpressionKind::Number(match number.strip_prefix('-') {
-                    Some(positive) => positive.to_owned(),
-                    None => format!("-{number}"),
-                })
-            }
-            _ => ExpressionKind::Unary(UnaryOperator::Negate, Box::new(operand)),
-        };
-        Ok(Expression::new(kind, span))
+        let mut negated = operand.unary(UnaryOperator::Negate);
+        negated.span = span;
+        Ok(negated)
     }
 
     fn primary(&mut self, depth: usize) -> Parsed<Expression> {

@@ -8,6 +8,8 @@ mod cursor;
 mod declared;
 mod diagnostic;
 mod expression;
+#[cfg(test)]
+mod laws;
 mod parse;
 mod print;
 mod reading;

@@ -177,8 +177,6 @@ impl Expression {
             ExpressionKind::Unary(operator, operand) => match operator {
                 UnaryOperator::IsNull => operand.print_before(f, "is null"),
                 UnaryOperator::IsTrue => operand.print_before(f, "is true"),
-                // "- 1" would read as the number.
-                _ if matches!(operand.kind, ExpressionKind::Number(_)) => write!(f, "-({operand})"),
                 _ => {
                     f.write_str("-")?;
                     operand.print(f, SIGN)

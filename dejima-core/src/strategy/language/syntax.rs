@@ -334,10 +334,19 @@ impl Expression {
         )
     }
 
-    /// An operator on this.
+    /// An operator on this; a number with a sign is a number.
     pub fn unary(self, operator: UnaryOperator) -> Self {
         let span = self.span;
-        Self::new(ExpressionKind::Unary(operator, Box::new(self)), span)
+        let kind = match (operator, self.kind) {
+            (UnaryOperator::Negate, ExpressionKind::Number(number)) => {
+                ExpressionKind::Number(match number.strip_prefix('-') {
+                    Some(positive) => positive.to_owned(),
+                    None => format!("-{number}"),
+                })
+            }
+            (operator, kind) => ExpressionKind::Unary(operator, Box::new(Self::new(kind, span))),
+        };
+        Self::new(kind, span)
     }
 
     /// With other things in place of its variables.

@@ -15,13 +15,13 @@ pub(super) fn choices(places: &Places) -> Read<Vec<Choice>> {
     let mut choices = Vec::new();
     let mut at = 0;
     for line in places.source.text.split_inclusive('\n') {
-        let indent = line.len() - line.trim_start().len();
-        if let Some(text) = line.trim().strip_prefix(MARK) {
+        if let Some(indent) = line.find(MARK) {
+            let text = &line[indent + MARK.len()..];
             let byte = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
             let span = Span {
                 file: places.file,
                 start: byte(at + indent),
-                end: byte(at + indent + line.trim().len()),
+                end: byte(at + line.trim_end().len()),
             };
             let kind = choice(text.trim(), span)?;
             choices.push(Choice { kind });
