@@ -264,7 +264,11 @@ fn put_get(program: &Program, facts: &Facts<'_>, case: &Case) -> Diagnostic {
         .map(|(rule, _)| rule.span)
         .collect();
     let finding = if writing.is_empty() {
-        let places = facts.put.iter().map(|(rule, _)| rule.span).collect();
+        let inserting = facts
+            .put
+            .iter()
+            .filter(|(rule, _)| matches!(rule.head, Predicate::Insert(_)));
+        let places = inserting.map(|(rule, _)| rule.span).collect();
         facts.pointing(message, places, "does not fire")
     } else {
         facts.pointing(message, writing, "what this rule writes does not do it")
@@ -300,7 +304,14 @@ fn kept(program: &Program, facts: &Facts<'_>, case: &Case, position: usize) -> D
     let finding = facts
         .pointing(format!("put breaks {name}"), places, label)
         .and_at(constraint.span, "this is broken");
-    match help_to_keep(program, &constraint.kind) {
+    let is_new = |(relation, row): &(RelationId, Row)| {
+        let inserts = |(rule, given): &(&Rule, Rows)| {
+            rule.head == Predicate::Insert(*relation) && given.contains(row)
+        };
+        facts.put.iter().any(inserts)
+    };
+    let all_new = !rows.is_empty() && rows.iter().all(is_new);
+    match help_to_keep(program, &constraint.kind, all_new) {
         Some(help) => finding.help(help),
         None => {
             finding.help("refuse such changes with a constraint of the Dejima table: _|_ :- ...")
@@ -308,7 +319,7 @@ fn kept(program: &Program, facts: &Facts<'_>, case: &Case, position: usize) -> D
     }
 }
 
-fn help_to_keep(program: &Program, kind: &ConstraintKind) -> Option<String> {
+fn help_to_keep(program: &Program, kind: &ConstraintKind, all_new: bool) -> Option<String> {
     let view = program.view();
     let names = |relation: RelationId, columns: &[usize]| {
         let all = &program.relation(relation).columns;
@@ -333,11 +344,16 @@ fn help_to_keep(program: &Program, kind: &ConstraintKind) -> Option<String> {
                 view.name
             ))
         }
+        ConstraintKind::Key { relation, columns } if all_new => Some(format!(
+            "give each new row another {}, or refuse such rows with a constraint: _|_ :- {}(...), ...",
+            names(*relation, columns).join(", "),
+            view.name
+        )),
         ConstraintKind::Key { relation, .. } => {
             let relation = program.relation(*relation);
             Some(format!(
-                "refuse rows whose key {} has in a row that is not shown: _|_ :- {}(...), {}(...), ...",
-                relation.name, view.name, relation.name
+                "a row of {0} that is not shown may have this key: refuse it with a constraint,\n_|_ :- {1}(...), {0}(...), ...",
+                relation.name, view.name
             ))
         }
         ConstraintKind::ForeignKey { target, .. }
