@@ -110,6 +110,57 @@ fn what_is_explained_can_be_checked() {
 }
 
 #[test]
+fn two_strategies_over_one_table_do_not_undo_each_other() {
+    const TABLE: &str =
+        "source person(id: int, name: text null, address: text null). PK(person, [id]).";
+    let by_key = |view: &str, shown: &str, kept: &str| {
+        let columns = format!("id: int, {}: text null", shown.to_lowercase());
+        format!(
+            "{TABLE} view {view}({columns}). PK({view}, [id]). {view}(I, {shown}) :- person(I, NAME, ADDRESS).
+             -person(I, NAME, ADDRESS) :- person(I, NAME, ADDRESS), not {view}(I, {shown}).
+             +person(I, NAME, ADDRESS) :- {view}(I, {shown}), person(I, {kept}), not person(I, NAME, ADDRESS).
+             +person(I, NAME, ADDRESS) :- {view}(I, {shown}), not person(I, _, _), {other} is null.",
+            other = if shown == "NAME" { "ADDRESS" } else { "NAME" },
+        )
+    };
+    let careless = format!(
+        "{TABLE} view address(id: int, address: text null). PK(address, [id]). address(I, A) :- person(I, _, A).
+         -person(I, N, A) :- person(I, N, A), not address(I, A).
+         +person(I, N, A) :- address(I, A), not person(I, _, A), N = '?'."
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let write =
+        |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("name.dl", &by_key("name", "NAME", "_, ADDRESS"));
+    write("address.dl", &by_key("address", "ADDRESS", "NAME, _"));
+    write("careless.dl", &careless);
+    let check = |files: [&str; 2]| {
+        let mut check = command(&["check"], &[]);
+        let files = files.map(|file| folder.path().join(file));
+        check.args(files).output().expect("the command runs")
+    };
+    let output = check(["name.dl", "address.dl"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(
+        text(&output).contains("name, then address: proved"),
+        "{}",
+        text(&output)
+    );
+    let output = check(["name.dl", "careless.dl"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(
+        text(&output).contains("address undoes what was put into name"),
+        "{}",
+        text(&output)
+    );
+    assert!(
+        text(&output).contains("name after both: (1, '?')"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
 fn a_schema_says_what_the_base_tables_are() {
     let schema = corpus("schema/government.sql");
     let schema = schema.to_str().expect("a path");

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dejima_core::strategy::check::{
-    Case, Effort, Obligation, Overall, Report, Solver, Verdict, Z3, check as check_program, explain,
+    Case, Effort, Obligation, Overall, Report, Solver, Together, Verdict, Z3,
+    check as check_program, explain, together,
 };
 use dejima_core::strategy::evaluate::{Database, Rows, get};
 use dejima_core::strategy::language::{Reading, Severity};
@@ -30,11 +31,14 @@ pub(super) fn check(arguments: &StrategyCheck, output: Output) -> anyhow::Result
         solver: solver(arguments),
         output,
         documents: Vec::new(),
+        pairs: Vec::new(),
+        proved: Vec::new(),
         statuses: Vec::new(),
     };
     checker.files(&arguments.files, arguments.schema.as_deref())?;
+    checker.pairs()?;
     if output == Output::Json {
-        print_json(&json!({ "strategies": checker.documents }))?;
+        print_json(&json!({ "strategies": checker.documents, "together": checker.pairs }))?;
     }
     Ok(worst(&checker.statuses))
 }
@@ -62,6 +66,10 @@ struct Checker {
     solver: Option<Z3>,
     output: Output,
     documents: Vec<Value>,
+    /// What came of checking two of them together.
+    pairs: Vec<Value>,
+    /// Programs that are right by themselves.
+    proved: Vec<Program>,
     statuses: Vec<u8>,
 }
 
@@ -100,6 +108,9 @@ impl Checker {
         let solver = self.solver.as_mut().map(|solver| solver as &mut dyn Solver);
         let report = check_program(program, solver, Effort::default());
         self.statuses.push(status(&report));
+        if report.overall() == Overall::Proved {
+            self.proved.push(program.clone());
+        }
         match self.output {
             Output::Table => print_report(&name, program, reading, &report, started.elapsed())?,
             Output::Json => self
@@ -107,6 +118,58 @@ impl Checker {
                 .push(report_json(file, program, reading, &report)),
         }
         Ok(())
+    }
+}
+
+impl Checker {
+    /// Whether one strategy undoes what another has put, for all that are right by themselves.
+    fn pairs(&mut self) -> anyhow::Result<()> {
+        let programs = std::mem::take(&mut self.proved);
+        for (number, first) in programs.iter().enumerate() {
+            for (_, second) in programs
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != number)
+            {
+                let solver = self.solver.as_mut().map(|solver| solver as &mut dyn Solver);
+                if let Some(found) = together(first, second, solver, Effort::default()) {
+                    self.pair(first, second, &found)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pair(&mut self, first: &Program, second: &Program, found: &Together) -> anyhow::Result<()> {
+        let (first, second) = (&first.view().name, &second.view().name);
+        self.statuses.push(match found.verdict {
+            Verdict::Proved => PROVED,
+            Verdict::Refuted(_) => REFUTED,
+            Verdict::Unknown(_) => UNKNOWN,
+        });
+        let picture = found.picture()?;
+        if self.output == Output::Json {
+            self.pairs.push(json!({
+                "first": first, "second": second, "verdict": word(&found.verdict), "counterexample": picture,
+            }));
+            return Ok(());
+        }
+        if let Some(picture) = picture {
+            print(format_args!(
+                "error: {second} undoes what was put into {first}; for example\n{picture}\n"
+            ))?;
+        }
+        let tried = match &found.verdict {
+            Verdict::Unknown(unknown) => format!(
+                "; it held on {} databases that were tried",
+                unknown.databases
+            ),
+            _ => String::new(),
+        };
+        Ok(print(format_args!(
+            "{first}, then {second}: {}{tried}",
+            word(&found.verdict)
+        ))?)
     }
 }
 

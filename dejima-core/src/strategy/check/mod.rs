@@ -13,6 +13,7 @@ mod search;
 mod shrink;
 mod smt;
 mod solver;
+mod together;
 
 use std::collections::BTreeSet;
 
@@ -28,6 +29,7 @@ pub use smt::{script_in, scripts};
 pub use solver::{Answer, Solver};
 #[cfg(feature = "solver")]
 pub use solver::{Missing, Z3};
+pub use together::{Together, together};
 
 /// What is known of one obligation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +123,28 @@ pub fn check(program: &Program, mut solver: Option<&mut dyn Solver>, effort: Eff
     Report {
         verdicts: verdicts.collect(),
     }
+}
+
+/// The verdict on several obligations as one, none of which is [`Obligation::Fulfillable`].
+fn check_one(
+    program: &Program,
+    obligations: &[Obligation],
+    solver: Option<&mut dyn Solver>,
+    effort: Effort,
+) -> Verdict {
+    let scripts: Vec<String> = obligations
+        .iter()
+        .flat_map(|&one| scripts(program, one))
+        .collect();
+    let answer = solver.map(|solver| answer(solver, &scripts));
+    if answer == Some(Answer::Unsatisfiable) {
+        return Verdict::Proved;
+    }
+    let found = search(program, &obligations.iter().copied().collect(), effort);
+    let refuting = obligations
+        .iter()
+        .find(|one| found.against.contains_key(one));
+    verdict(*refuting.unwrap_or(&obligations[0]), &answer, &found)
 }
 
 /// Unsatisfiable in all ways, or what is to be said of the first that is not.

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::{absent, any, atom, is_constant, present, rule, test, variable};
+use super::build::{any, atom, is_constant, present, test, variable};
 use super::classes::{Classes, Place};
 use super::lookup::{Group, groups};
 use super::question::{self, Treatment};
-use super::{Branch, Definition, Derived, Table, UseKind, union, variable_column};
-use crate::strategy::language::syntax::{
-    Atom, BinaryOperator, Expression, ExpressionKind, Literal, Sign, Statement, UnaryOperator,
-};
+use super::{Branch, Definition, Derived, Table, UseKind, variable_column};
+use crate::strategy::language::syntax::{Atom, Expression, ExpressionKind, Literal, Sign};
 use crate::strategy::language::{Diagnostic, Span};
 
 /// A SELECT with everything found out about it.
@@ -20,7 +18,7 @@ pub(super) struct Branched<'a> {
     /// The use whose rows are shown.
     pub(super) root: usize,
     /// What stands for each column: a variable or a constant.
-    meaning: BTreeMap<Place, Expression>,
+    pub(super) meaning: BTreeMap<Place, Expression>,
     /// One for each output: a variable, a constant, or an expression over variables.
     pub(super) outputs: Vec<Expression>,
     /// The variable that stands for each output in the view's row.
@@ -30,7 +28,7 @@ pub(super) struct Branched<'a> {
     /// Other tables, as they decide which rows are shown.
     pub(super) groups: Vec<Group>,
     /// Left joins: the use, and its atom's arguments.
-    lefts: Vec<usize>,
+    pub(super) lefts: Vec<usize>,
     /// For each column of the root, what a new row gets if it is hidden.
     pub(super) defaults: BTreeMap<usize, Expression>,
 }
@@ -212,54 +210,6 @@ impl<'a> Branched<'a> {
         self.tests.iter().filter(is_shown).cloned().collect()
     }
 
-    /// The bodies by which rows are shown, each with the view's row: two for each left join.
-    fn shown_by(&self) -> Vec<(Vec<Literal>, Vec<Expression>)> {
-        let mut base = vec![present(self.root_atom(None, self.row(self.root)))];
-        for group in &self.groups {
-            base.extend(group.literals(self));
-        }
-        base.extend(self.tests.iter().cloned().map(test));
-        let mut variants = vec![(base, self.view_row())];
-        for &left in &self.lefts {
-            let matched = present(self.use_atom(left, self.row(left)));
-            let missing = absent(self.use_atom(left, self.linked_row(left)));
-            let own: BTreeSet<String> = self.own_variables(left).into_iter().collect();
-            let without = |row: &[Expression]| -> Vec<Expression> {
-                row.iter()
-                    .map(|value| match &value.kind {
-                        ExpressionKind::Variable(name) if own.contains(name) => {
-                            super::build::null(value.span)
-                        }
-                        _ => value.clone(),
-                    })
-                    .collect()
-            };
-            variants = variants
-                .into_iter()
-                .flat_map(|(body, row)| {
-                    let alone = (with(&body, missing.clone()), without(&row));
-                    [(with(&body, matched.clone()), row), alone]
-                })
-                .collect();
-        }
-        for (body, _) in &mut variants {
-            for (output, name) in self.outputs.iter().zip(&self.output_names) {
-                if let ExpressionKind::Unary(..)
-                | ExpressionKind::Binary(..)
-                | ExpressionKind::Call(..) = output.kind
-                {
-                    let equation = Expression::binary(
-                        BinaryOperator::Equal,
-                        variable(name, output.span),
-                        output.clone(),
-                    );
-                    body.push(test(equation));
-                }
-            }
-        }
-        variants
-    }
-
     pub(super) fn use_atom(&self, used: usize, row: Vec<Expression>) -> Atom {
         atom(
             None,
@@ -280,37 +230,6 @@ impl<'a> Branched<'a> {
         .collect()
     }
 
-    /// The view's row with `_` for what does not decide what the root's row is.
-    fn deciding_row(&self) -> Vec<Expression> {
-        let mut deciding = self.root_variables();
-        for group in self
-            .groups
-            .iter()
-            .filter(|group| !group.determines.is_empty())
-        {
-            deciding.extend(
-                group
-                    .atom(self)
-                    .arguments
-                    .iter()
-                    .flat_map(Expression::variables),
-            );
-        }
-        let decides = |value: &Expression| match &value.kind {
-            ExpressionKind::Variable(name) => deciding.contains(name),
-            _ => true,
-        };
-        let row = self.view_row().into_iter();
-        row.map(|value| {
-            if decides(&value) {
-                value
-            } else {
-                any(value.span)
-            }
-        })
-        .collect()
-    }
-
     /// A row of the root with this key and other values `_`, or a hidden column's variable where it is wanted.
     pub(super) fn keyed_row(&self, names_hidden: bool) -> Vec<Expression> {
         let (key, hidden) = (self.key(), self.hidden());
@@ -320,98 +239,6 @@ impl<'a> Branched<'a> {
             if is_named { value } else { any(value.span) }
         })
         .collect()
-    }
-
-    /// The rules of get and put.
-    pub(super) fn statements(&self, all: &[Self]) -> Derived<Vec<Statement>> {
-        let mut statements = Vec::new();
-        for group in &self.groups {
-            statements.extend(group.definition(self));
-        }
-        for (body, row) in self.shown_by() {
-            statements.push(rule(self.view_atom(row), body));
-        }
-        let root_row = self.row(self.root);
-        let unwanted = || absent(self.view_atom(self.deciding_row()));
-        for (body, row) in self.shown_by() {
-            // Where a left join found nothing, the view's row has NULL instead.
-            let unwanted = if self.lefts.is_empty() {
-                unwanted()
-            } else {
-                self.unwanted_beside(&row)
-            };
-            let head = self.root_atom(Some(Sign::Delete), root_row.clone());
-            statements.push(rule(head, with(&self.needed(body, &unwanted), unwanted)));
-        }
-        let elsewhere = union::elsewhere(self, all)?;
-        statements.extend(self.insertions(elsewhere));
-        for used in 0..self.branch.uses.len() {
-            if self.is_written(used) {
-                statements.extend(self.lookup_statements(used));
-            }
-        }
-        Ok(statements)
-    }
-
-    /// The negated row of the view for one variant of a left join.
-    fn unwanted_beside(&self, row: &[Expression]) -> Literal {
-        let deciding = self.deciding_row();
-        let pairs = deciding.iter().zip(row);
-        let value = |(deciding, value): (&Expression, &Expression)| match deciding.kind {
-            ExpressionKind::Anonymous => deciding.clone(),
-            _ => value.clone(),
-        };
-        absent(self.view_atom(pairs.map(value).collect()))
-    }
-
-    /// A body without the equations of computed columns that nothing asks for.
-    fn needed(&self, body: Vec<Literal>, unwanted: &Literal) -> Vec<Literal> {
-        let asked = super::build::variables_of(unwanted);
-        let computed: BTreeSet<&String> = self
-            .output_names
-            .iter()
-            .filter(|name| !asked.contains(name))
-            .collect();
-        let is_unneeded = |literal: &Literal| match literal {
-            Literal::Condition(condition) => match &condition.kind {
-                ExpressionKind::Binary(BinaryOperator::Equal, left, _) => match &left.kind {
-                    ExpressionKind::Variable(name) => {
-                        computed.contains(name) && !self.root_variables().contains(name)
-                    }
-                    _ => false,
-                },
-                _ => false,
-            },
-            Literal::Atom { .. } => false,
-        };
-        body.into_iter()
-            .filter(|literal| !is_unneeded(literal))
-            .collect()
-    }
-
-    /// Rows that the root gets: with hidden columns as they were, or with defaults.
-    fn insertions(&self, elsewhere: Vec<Literal>) -> Vec<Statement> {
-        let root_row = self.row(self.root);
-        let hidden = self.hidden();
-        let mut body = self.wish();
-        body.extend(elsewhere);
-        let insert = |row: Vec<Expression>, more: Vec<Literal>| {
-            let head = self.root_atom(Some(Sign::Insert), row);
-            let body = trimmed(&head, [body.clone(), more].concat());
-            rule(head, body)
-        };
-        let not_there = absent(self.root_atom(None, root_row.clone()));
-        if hidden.is_empty() {
-            return vec![insert(root_row, vec![not_there])];
-        }
-        let there = present(self.root_atom(None, self.keyed_row(true)));
-        let updated = insert(root_row.clone(), vec![there, not_there]);
-        let columns = root_row.into_iter().enumerate();
-        let filled: Vec<Expression> = columns
-            .map(|(column, value)| self.defaults.get(&column).cloned().unwrap_or(value))
-            .collect();
-        let is_new = absent(self.root_atom(None, self.keyed_row(false)));
-        vec![updated, insert(filled, vec![is_new])]
     }
 
     /// Whether a joined table is written, too.
@@ -539,128 +366,6 @@ impl<'a> Branched<'a> {
         }
         Ok(())
     }
-
-    /// The type of an output.
-    pub(super) fn output_type(&self, position: usize) -> String {
-        let of_variable = |name: &str| {
-            let place = self.meaning.iter().find(|(_, meaning)| {
-                matches!(&meaning.kind, ExpressionKind::Variable(found) if found == name)
-            });
-            place.map(|((used, column), _)| {
-                self.table(*used).columns[*column].type_name.text.clone()
-            })
-        };
-        let original = &self.branch.outputs[position];
-        if let ExpressionKind::Variable(name) = &original.kind
-            && let Some((used, column)) = variable_column(name)
-        {
-            return self.table(used).columns[column].type_name.text.clone();
-        }
-        self.type_of(&self.outputs[position], &of_variable)
-    }
-
-    fn type_of(
-        &self,
-        expression: &Expression,
-        of_variable: &dyn Fn(&str) -> Option<String>,
-    ) -> String {
-        let text = |name: &str| name.to_owned();
-        match &expression.kind {
-            ExpressionKind::Variable(name) => of_variable(name).unwrap_or_else(|| text("text")),
-            ExpressionKind::Number(number) if number.contains('.') => text("numeric"),
-            ExpressionKind::Number(_) => text("integer"),
-            ExpressionKind::Boolean(_) => text("boolean"),
-            ExpressionKind::Unary(UnaryOperator::Negate, operand) => {
-                self.type_of(operand, of_variable)
-            }
-            ExpressionKind::Unary(..) => text("boolean"),
-            ExpressionKind::Binary(operator, left, right) => match operator {
-                BinaryOperator::Concatenate => text("text"),
-                BinaryOperator::Add
-                | BinaryOperator::Subtract
-                | BinaryOperator::Multiply
-                | BinaryOperator::Divide => {
-                    let sides = [
-                        self.type_of(left, of_variable),
-                        self.type_of(right, of_variable),
-                    ];
-                    let is_numeric =
-                        |side: &&String| side.starts_with("numeric") || side.starts_with("decimal");
-                    let fallback = sides[0].clone();
-                    sides.iter().find(is_numeric).cloned().unwrap_or(fallback)
-                }
-                _ => text("boolean"),
-            },
-            ExpressionKind::Call(crate::strategy::language::syntax::Function::Length, _) => {
-                text("integer")
-            }
-            ExpressionKind::Call(_, arguments) => arguments
-                .first()
-                .map_or_else(|| text("text"), |first| self.type_of(first, of_variable)),
-            _ => text("text"),
-        }
-    }
-
-    /// Whether an output may be NULL.
-    pub(super) fn output_nullable(&self, position: usize) -> bool {
-        let output = &self.outputs[position];
-        if output.kind == ExpressionKind::Null {
-            return true;
-        }
-        output
-            .variables()
-            .iter()
-            .any(|name| self.variable_nullable(name))
-    }
-
-    /// Whether a variable may be NULL: no column that it stands for refuses it.
-    pub(super) fn variable_nullable(&self, name: &str) -> bool {
-        let places = self.meaning.iter().filter(|(_, meaning)| {
-            matches!(&meaning.kind, ExpressionKind::Variable(found) if found == name)
-        });
-        let mut places = places.map(|((used, column), _)| {
-            let inner = matches!(
-                self.branch.uses[*used].kind,
-                UseKind::Inner | UseKind::Present
-            );
-            !inner || self.table(*used).columns[*column].nullable
-        });
-        places.all(|nullable| nullable)
-    }
-}
-
-/// A body with one more literal.
-fn with(body: &[Literal], more: Literal) -> Vec<Literal> {
-    [body, &[more]].concat()
-}
-
-/// A body in which variables that occur nowhere else are `_`.
-pub(super) fn trimmed(head: &Atom, body: Vec<Literal>) -> Vec<Literal> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let of_body = body.iter().flat_map(super::build::variables_of);
-    for name in of_body.chain(head.arguments.iter().flat_map(Expression::variables)) {
-        *counts.entry(name).or_default() += 1;
-    }
-    let trim = |literal: Literal| match literal {
-        Literal::Atom {
-            negated: false,
-            mut atom,
-        } => {
-            for argument in &mut atom.arguments {
-                let is_single =
-                    matches!(&argument.kind, ExpressionKind::Variable(name) if counts[name] == 1);
-                if is_single {
-                    *argument = any(argument.span);
-                }
-            }
-            Literal::Atom {
-                negated: false,
-                atom,
-            }
-        }
-        other => other,
-    };
-    body.into_iter().map(trim).collect()
 }
 
 /// The use whose key determines all the others.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::branch::{Branched, trimmed};
+use super::branch::Branched;
 use super::build::{absent, any, atom, distinct, present, rule, test, variable};
+use super::rules::trimmed;
 use super::{Derived, UseKind, question};
 use crate::strategy::language::Diagnostic;
 use crate::strategy::language::syntax::{

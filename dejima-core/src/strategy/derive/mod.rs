@@ -13,6 +13,8 @@ mod definition;
 mod keep;
 mod lookup;
 mod question;
+mod rules;
+mod types;
 mod union;
 
 use crate::strategy::language::Diagnostic;

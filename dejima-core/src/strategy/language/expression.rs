@@ -177,7 +177,7 @@ impl Parser {
             }
             TokenKind::Word { text, .. } if self.is_symbol_ahead(1, "(") => {
                 self.advance();
-                return self.call(&text, start);
+                return self.call(&text, start, depth);
             }
             TokenKind::Word { text, quoted } => match text.to_ascii_lowercase().as_str() {
                 "null" if !quoted => ExpressionKind::Null,
@@ -191,7 +191,7 @@ impl Parser {
         Ok(Expression::new(kind, start))
     }
 
-    fn call(&mut self, name: &str, start: super::source::Span) -> Parsed<Expression> {
+    fn call(&mut self, name: &str, start: super::source::Span, depth: usize) -> Parsed<Expression> {
         let Some(function) = Function::named(name) else {
             let known: Vec<_> = Function::ALL.iter().map(|known| known.name()).collect();
             let upper = name.to_ascii_uppercase();
@@ -215,9 +215,9 @@ impl Parser {
             return Err(Box::new(finding));
         };
         self.expect("(", "after the name of a function")?;
-        let mut arguments = vec![self.expression(0, 0)?];
+        let mut arguments = vec![self.expression(0, depth + 1)?];
         while self.symbol(",") {
-            arguments.push(self.expression(0, 0)?);
+            arguments.push(self.expression(0, depth + 1)?);
         }
         let end = self.expect(")", "after the arguments of a function")?;
         if function != Function::Coalesce && arguments.len() != 1 {

@@ -88,6 +88,25 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn no_text_is_too_strange(text in "(source r|view v|\\(|\\)|X|'A'|:|int|,|\\.|:-|not|-|\\+|_|=|null|\\[|\\]|PK|é|%|'|\"| |\n|1|\\|\\|){0,40}") {
+        for format in [Format::Datalog, Format::Sql, Format::Toml] {
+            for reading in read(File { name: "strange", text: &text }, format, None) {
+                reading.findings.iter().for_each(|finding| drop(finding.render(&reading.sources)));
+            }
+        }
+    }
+
+    #[test]
+    fn no_query_is_too_strange(text in "(SELECT|\\*| a|, |b| FROM|t|u|JOIN| ON |=|WHERE |EXISTS|\\(|\\)|UNION |EXCEPT |NULL|IS | AND |'x'|1|\n|é| ){0,30}") {
+        let text = format!("CREATE TABLE t (a int PRIMARY KEY, b text); CREATE TABLE u (a int, b text); CREATE VIEW v AS SELECT {text}");
+        for reading in read(File { name: "strange", text: &text }, Format::Sql, None) {
+            reading.findings.iter().for_each(|finding| drop(finding.render(&reading.sources)));
+        }
+    }
+}
+
 /// All files below the corpus.
 fn corpus() -> Vec<std::path::PathBuf> {
     let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../strategies")];

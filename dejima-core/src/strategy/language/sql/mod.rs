@@ -12,6 +12,7 @@
 mod choice;
 mod expression;
 mod query;
+mod select;
 mod table;
 
 use sqlparser::ast::{self, Spanned, Statement};
