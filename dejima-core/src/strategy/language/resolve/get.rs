@@ -4,7 +4,7 @@
 //! in it: `-r(X) :- r(X), not v(X)` says that `v` shows all of `r` (Tran, Kato, Hu 2020, section 4.3). The rows found so are the
 //! least that v can show; whether it is all of them is what the checks of GetPut and PutGet then find out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Resolver;
 use super::order::atoms;
@@ -14,7 +14,7 @@ use crate::strategy::language::syntax::{
     Atom, BinaryOperator, Document, Expression, ExpressionKind, Literal, RuleText, Sign, Statement,
     UnaryOperator,
 };
-use crate::strategy::program::{Predicate, RelationId};
+use crate::strategy::program::{Predicate, RelationId, Role};
 
 impl Resolver {
     /// The rules of the Dejima table that follow from the put rules and constraints.
@@ -39,7 +39,11 @@ impl Resolver {
                 _ => None,
             });
         let mut derived: Vec<RuleText> = Vec::new();
-        for (body, span) in put.chain(forbidden) {
+        let bodies = put.chain(forbidden).flat_map(|(body, span)| {
+            let unfolded = self.unfolded(rules, &wanted, body, 0);
+            unfolded.into_iter().map(move |body| (body, span))
+        });
+        for (body, span) in bodies {
             if let Some(rule) = self.shown(view, &wanted, body, span)
                 && !derived.iter().any(|known| same_rule(known, &rule))
             {
@@ -63,6 +67,49 @@ impl Resolver {
             self.report(finding);
         }
         derived
+    }
+
+    /// A body with the rules of helpers that depend on what is wanted in their place: one for each way to choose the rules.
+    fn unfolded(
+        &self,
+        rules: &[RuleText],
+        wanted: &BTreeSet<Predicate>,
+        body: Vec<Literal>,
+        depth: usize,
+    ) -> Vec<Vec<Literal>> {
+        let is_helper = |literal: &Literal| match literal {
+            Literal::Atom {
+                negated: false,
+                atom,
+            } => {
+                let predicate = self.predicate(atom).filter(|_| atom.sign.is_none());
+                predicate.is_some_and(|predicate| {
+                    wanted.contains(&predicate)
+                        && self.relations[predicate.relation()].role == Role::Helper
+                })
+            }
+            _ => false,
+        };
+        let Some(position) = body
+            .iter()
+            .position(is_helper)
+            .filter(|_| depth < UNFOLDED_MAX)
+        else {
+            return vec![body];
+        };
+        let Literal::Atom { atom, .. } = &body[position] else {
+            return vec![body];
+        };
+        let of_helper = rules
+            .iter()
+            .filter(|rule| self.head(rule) == self.predicate(atom));
+        let replaced = of_helper.map(|rule| {
+            let inner = instance(rule, atom, depth);
+            [&body[..position], &inner, &body[position + 1..]].concat()
+        });
+        replaced
+            .flat_map(|body| self.unfolded(rules, wanted, body, depth + 1))
+            .collect()
     }
 
     /// Everything that depends on what the Dejima table is wanted to be.
@@ -143,6 +190,51 @@ fn effective(rule: &RuleText) -> (Vec<Literal>, Span) {
         body.push(Literal::Atom { negated, atom });
     }
     (body, rule.span)
+}
+
+/// Helpers in helpers are followed so deep; they are not recursive, but they may be many.
+const UNFOLDED_MAX: usize = 6;
+
+/// The body of a rule for the row that an atom asks for; its other variables get names of their own.
+fn instance(rule: &RuleText, atom: &Atom, depth: usize) -> Vec<Literal> {
+    let mut values: BTreeMap<String, Expression> = BTreeMap::new();
+    let mut conditions = Vec::new();
+    let mut equate = |left: &Expression, right: &Expression| {
+        let same = Expression::binary(BinaryOperator::Same, left.clone(), right.clone());
+        conditions.push(Literal::Condition(same));
+    };
+    for (parameter, argument) in rule.head.arguments.iter().zip(&atom.arguments) {
+        match (&parameter.kind, &argument.kind) {
+            (_, ExpressionKind::Anonymous) => {}
+            (ExpressionKind::Variable(name), _) => match values.get(name) {
+                Some(value) => equate(value, argument),
+                None => {
+                    values.insert(name.clone(), argument.clone());
+                }
+            },
+            (left, right) if left == right => {}
+            _ => equate(argument, parameter),
+        }
+    }
+    let replace = |name: &str| match values.get(name) {
+        Some(value) => value.kind.clone(),
+        None => ExpressionKind::Variable(format!("{name}_{}", depth + 1)),
+    };
+    let replaced = rule.body.iter().map(|literal| match literal {
+        Literal::Condition(condition) => Literal::Condition(condition.map_variables(&replace)),
+        Literal::Atom { negated, atom } => Literal::Atom {
+            negated: *negated,
+            atom: Atom {
+                arguments: atom
+                    .arguments
+                    .iter()
+                    .map(|argument| argument.map_variables(&replace))
+                    .collect(),
+                ..atom.clone()
+            },
+        },
+    });
+    replaced.chain(conditions).collect()
 }
 
 fn same_rule(left: &RuleText, right: &RuleText) -> bool {
