@@ -25,7 +25,7 @@ pub use explain::explain;
 pub use obligation::Obligation;
 pub use picture::picture;
 pub use search::{Effort, Found, search};
-pub use smt::{script_in, scripts};
+pub use smt::{script_in, script_of_rule, scripts};
 pub use solver::{Answer, Solver};
 #[cfg(feature = "solver")]
 pub use solver::{Missing, Z3};

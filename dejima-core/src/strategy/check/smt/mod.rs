@@ -12,7 +12,7 @@ use std::fmt::Write;
 
 use super::Obligation;
 use crate::strategy::language::syntax::BinaryOperator;
-use crate::strategy::program::{Body, Expr, Predicate, Program, Role, Scope, Step};
+use crate::strategy::program::{Body, Expr, Predicate, Program, Role, Rule, Scope, Step};
 use encode::{AFTER, Encoder, UNCHANGED, WANTED, World, relation_name};
 use expression::{FUNCTIONS, OPAQUE_ORDER, TEXT_ORDER};
 use formula::Formula;
@@ -57,6 +57,37 @@ pub fn script_in(program: &Program, obligation: Obligation, case: &super::Case) 
     }
     asserted.push(exactly(&mut encoder, program.view, &case.wanted));
     asserted.push(Formula::or(question(&mut encoder, obligation)));
+    document(&encoder, &asserted)
+}
+
+/// The script that asks whether a rule gives other rows than these in one given state. Rows with NULL where none may be are not asked for.
+pub fn script_of_rule(
+    program: &Program,
+    rule: &Rule,
+    case: &super::Case,
+    rows: &crate::strategy::evaluate::Rows,
+) -> String {
+    let mut encoder = Encoder::new(program);
+    let mut asserted = Vec::new();
+    for source in program.sources() {
+        asserted.push(exactly(&mut encoder, source, case.before.rows(source)));
+    }
+    asserted.push(exactly(&mut encoder, program.view, &case.wanted));
+    let relation = rule.head.relation();
+    let (names, row) = encoder.row(relation);
+    let given = encoder.rule(rule, &row, WANTED);
+    let columns = &program.relation(relation).columns;
+    let mut listed = Vec::new();
+    for expected in rows {
+        let values = expected.iter().zip(columns).zip(&row);
+        listed.push(Formula::and(values.map(|((value, column), term)| {
+            encoder.constants.term(value, &column.sort).same(term)
+        })));
+    }
+    let listed = Formula::or(listed);
+    let surplus = Formula::and([given.clone(), listed.clone().not()]);
+    let missing = Formula::and([listed, given.not()]);
+    asserted.push(Formula::exists(names, Formula::or([surplus, missing])));
     document(&encoder, &asserted)
 }
 
