@@ -60,3 +60,7 @@ types:
 # Fuzz each reader of bytes from outside for SECONDS (fuzz/README.md): needs a nightly compiler and cargo-fuzz.
 fuzz SECONDS="60":
     fuzz/run {{SECONDS}}
+
+# Every strategy of strategies/: verdict and time; ends with one line: as expected, not as expected.
+corpus:
+    cargo test --quiet --locked --package dejima-testbed --test corpus

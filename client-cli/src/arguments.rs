@@ -58,6 +58,9 @@ pub(crate) enum Command {
         #[arg(long)]
         copies: bool,
     },
+    /// Check and explain strategies: how a Dejima table and your tables correspond. Needs neither a peer nor a database.
+    #[command(subcommand)]
+    Strategy(Strategy),
     /// Install role and schema `dejima` into a database.
     Install(Install),
     /// Print a completion script for a shell.
@@ -70,6 +73,37 @@ pub(crate) enum Command {
         /// The command.
         command: Option<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Strategy {
+    /// Prove that strategies do what they should, or show the smallest case in which they do not. Ends with 0: all are proved,
+    /// 1: one is refuted, 2: none is refuted, but one is not proved, 3: one cannot be read.
+    Check(StrategyCheck),
+    /// Show the put rules that a strategy comes to, and which base columns its Dejima table hangs on.
+    Explain(StrategyFile),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StrategyCheck {
+    /// SQL views (.sql), put rules (.dl), declarations (.toml).
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// CREATE TABLE statements of the base tables, for files that do not have them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// How long the solver may think about one question.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    pub(crate) solver_timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StrategyFile {
+    /// An SQL view (.sql), put rules (.dl), or declarations (.toml).
+    pub(crate) file: PathBuf,
+    /// CREATE TABLE statements of the base tables, if the file does not have them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

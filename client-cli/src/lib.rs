@@ -9,6 +9,7 @@ mod failure;
 mod inspect;
 mod installation;
 mod output;
+mod strategy;
 mod transaction;
 mod value;
 
@@ -67,6 +68,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             clap_mangen::Man::new(described(command.as_deref())?).render(&mut io::stdout())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Strategy(command) => Ok(ExitCode::from(strategy::run(command, arguments.output)?)),
         command => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
@@ -102,7 +104,7 @@ async fn run_async(
             return doctor::doctor(address(peer), all, copies, output).await;
         }
         Command::Install(arguments) => installation::install(arguments).await?,
-        Command::Completions { .. } | Command::Man { .. } => {
+        Command::Completions { .. } | Command::Man { .. } | Command::Strategy(_) => {
             unreachable!("handled without a runtime")
         }
     }

@@ -23,6 +23,7 @@ mod organisation;
 mod packages;
 mod peer_process;
 mod scratch;
+mod solver;
 mod wire;
 mod world;
 
@@ -38,5 +39,6 @@ pub use organisation::{Counts, Organisation, Share, worked_example};
 pub use packages::Packages;
 pub use peer_process::{PeerFiles, PeerProcess};
 pub use scratch::Scratch;
+pub use solver::solver;
 pub use wire::Wire;
 pub use world::{Layout, Member, World, WorldOptions, connect};

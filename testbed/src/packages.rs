@@ -224,7 +224,7 @@ fn missing(version: Option<u32>, has_apt: bool) -> Error {
     }
 }
 
-fn apt_get(arguments: &[&str]) -> Result<String, Error> {
+pub(crate) fn apt_get(arguments: &[&str]) -> Result<String, Error> {
     run(Command::new("apt-get")
         .args(["--quiet", "--option", "DPkg::Lock::Timeout=300"])
         .args(arguments)

@@ -1,16 +1,26 @@
 //! Strategies: how a Dejima table and a base table correspond, and the SQL that makes it so.
 //!
-//! One way leads from what a user writes to what runs in the database, and each step has a type of its own:
+//! One way leads from a declaration to what runs in the database, and each step has a type of its own:
 //! [`Declaration`] (a user's words) → [`plan`] checks it against the [`BaseTable`]s → [`Strategy`] (what is
-//! meant, with nothing left to look up) → [`Part`]s (SQL texts). A strategy language will be a second way to
-//! a [`Strategy`]; nothing behind it knows of declarations.
+//! meant, with nothing left to look up) → [`Part`]s (SQL texts).
+//!
+//! The strategy language stands beside it, and says more than can be run yet: [`language`] reads put rules, SQL views and
+//! declarations into a [`program`], `derive` finds put for what only says what it shows, [`evaluate`] is what a program means,
+//! [`check`] proves or refutes that it is right, [`depend`] says what hangs on what. docs/strategies.md is its manual.
 
 mod base_table;
 mod capture;
+pub mod check;
 mod declaration;
+pub mod depend;
+mod derive;
+pub mod evaluate;
+pub mod language;
 mod plan;
+pub mod program;
 mod put;
 mod quote;
+pub mod value;
 mod view;
 
 use std::sync::Arc;

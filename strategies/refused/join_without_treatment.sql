@@ -1,0 +1,6 @@
+-- What does a change of a joined column mean?
+-- expect: unreadable what does a change of "name" mean?
+
+CREATE TABLE customer (id int PRIMARY KEY, name text NOT NULL, country text NOT NULL DEFAULT 'JP', note text);
+CREATE TABLE orders (id int PRIMARY KEY, customer int NOT NULL REFERENCES customer, amount numeric(10,2) NOT NULL DEFAULT 0, state text NOT NULL DEFAULT 'new');
+CREATE VIEW sale AS SELECT o.id, o.customer, c.name FROM orders o JOIN customer c ON o.customer = c.id;
