@@ -1,7 +1,7 @@
 //! Capture: triggers on a base table that log what a statement changed in its Dejima tables.
 //!
 //! They read the transition tables only, so their cost depends on the rows changed and not on the table. Rows go into
-//! the log by the section: many in one row of `dejima.delta`, which costs a third of one row each.
+//! the log by the section: many in one row of `dejima.delta`, which costs less than half of one row each.
 //! Names that the generated SQL adds hold a space: no condition can mean them by accident.
 
 use super::{BaseTable, PINNED, Strategy, identifier, literal, text_of};
