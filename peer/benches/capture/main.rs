@@ -1,8 +1,9 @@
 //! What sharing costs a database beside the same statements on a table that is not shared: CPU of the client's session at
 //! the origin, and heap-only updates and WAL at a participant.
 //!
-//! `cargo bench -p dejima-peer --bench capture -- [TURNS]`: how often each measurement is taken (default 3); the medians
-//! are printed. CPU time is what /proc says of the session's process, so waiting for other peers does not count.
+//! `cargo bench -p dejima-peer --bench capture -- [TURNS] [alone]`: how often each measurement is taken (default 3); the
+//! medians are printed. `alone` leaves out what needs other peers. CPU time is what /proc says of the session's process, so
+//! waiting for other peers does not count.
 
 mod measure;
 mod origin;
@@ -11,12 +12,14 @@ mod persons;
 
 #[tokio::main]
 async fn main() -> measure::Result<()> {
-    let turns = std::env::args()
-        .skip(1)
-        .find_map(|argument| argument.parse().ok())
-        .unwrap_or(3);
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let turns = arguments.iter().find_map(|argument| argument.parse().ok());
+    let turns = turns.unwrap_or(3);
     println!("a database whose peer answers at once (fsync on)");
     origin::measure(turns).await?;
+    if arguments.iter().any(|argument| argument == "alone") {
+        return Ok(());
+    }
     println!("\nbooting three clusters (fsync on) and three peers");
     let world = participant::world().await?;
     origin::measure_with_peers(&world, turns).await?;
