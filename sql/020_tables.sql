@@ -32,7 +32,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 5, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 6, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 
@@ -41,7 +41,7 @@ SET version = excluded.version, helper = excluded.helper, callback = excluded.ca
 -- touched a temporary table cannot be prepared. What an earlier version left here was of no use either.
 DO $dejima$
 BEGIN
-  IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('dejima.delta') AND attname = 'ordinal') THEN
+  IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('dejima.delta') AND attname = 'old' AND atttypid <> 'text'::regtype) THEN
     DROP TABLE dejima.delta;
   END IF;
 END
@@ -55,13 +55,15 @@ CREATE UNLOGGED TABLE IF NOT EXISTS dejima.delta (
   -- Rows of one statement come in sections, counted from 0. A section begins where the one before ends, in all Dejima
   -- tables of a base table at the same row; one in which a Dejima table has no change is left out.
   section bigint NOT NULL,
-  -- Arrays of rows, each an array of values; a row of nulls is none. NULL for what is new, or gone, as a whole.
-  old text[],
-  new text[]
+  -- A line for each column, with the values of all rows as literals, apart by commas. A row of nulls is none. An empty
+  -- line of `new` stands for the values that `old` has. NULL for what is new, or gone, as a whole.
+  old text,
+  new text
 ) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 -- A section is written once and read once: in the page as long as it fits, and never compressed.
 ALTER TABLE dejima.delta ALTER old SET STORAGE EXTERNAL, ALTER new SET STORAGE EXTERNAL;
-CREATE INDEX IF NOT EXISTS delta_xid_statement ON dejima.delta (xid, statement);
+-- In the order in which the hook takes it: nothing is sorted.
+CREATE INDEX IF NOT EXISTS delta_place ON dejima.delta (xid, statement, section, dejima_table);
 
 -- Orders the statements of one transaction. One session runs it, so numbers cached by the session rise too. The
 -- gaps are for statements that turn out to be earlier than others (040_capture.sql).

@@ -13,7 +13,7 @@ DECLARE
   directly constant text := format(E'#!%s %s\n', helper, callback);
   -- 010_role.sql lets no quote into these two, so a shell reads them as they are.
   by_shell constant text := format(E'#!/bin/sh\nexec ''%s'' ''%s'' "$0" "$@"\n', helper, callback);
-  -- 16 slices: 1.5 MiB of arguments in base64, and a stack limit of 8 MiB allows 2 MiB.
+  -- 16 slices: 1.5 MiB of arguments, and a stack limit of 8 MiB allows 2 MiB.
   slices constant text := (SELECT string_agg('slice_' || i || ' text', ', ' ORDER BY i) FROM generate_series(1, 16) AS i);
 BEGIN
   EXECUTE format('CREATE OR REPLACE FUNCTION dejima.close_directly(command text, gid text, round text, parts text, capture text)

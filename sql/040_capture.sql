@@ -2,12 +2,24 @@
 
 SET LOCAL ROLE dejima;
 
--- The rows of a section.
-CREATE OR REPLACE FUNCTION dejima.rows(section text[]) RETURNS SETOF text[]
+-- The rows of one side of a section, each as an array of literals; `other` has the columns that this side leaves empty.
+DROP FUNCTION IF EXISTS dejima.rows(text[]);
+CREATE OR REPLACE FUNCTION dejima.rows(side text, other text) RETURNS SETOF text[]
 LANGUAGE sql IMMUTABLE AS $dejima$
-  SELECT section[i:i] FROM generate_subscripts(section, 1) AS i WHERE num_nonnulls(VARIADIC section[i:i]) > 0
+  WITH token AS (
+    SELECT s.mine, t.match[1] AS text, t.place,
+      count(*) FILTER (WHERE t.match[1] = E'\n') OVER (PARTITION BY s.mine ORDER BY t.place) AS of_column
+    FROM (VALUES (true, side), (false, other)) AS s(mine, text),
+      regexp_matches(s.text, E'(E?\'(?:[^\']|\'\')*\'|NULL|\n)', 'g') WITH ORDINALITY AS t(match, place)
+  ), cell AS (
+    SELECT t.mine, t.text, t.of_column, row_number() OVER (PARTITION BY t.mine, t.of_column ORDER BY t.place) AS of_row
+    FROM token AS t WHERE t.text <> E'\n'
+  )
+  SELECT array_agg(c.text ORDER BY c.of_column) FROM cell AS c
+  WHERE c.mine OR c.of_column NOT IN (SELECT m.of_column FROM cell AS m WHERE m.mine)
+  GROUP BY c.of_row HAVING bool_or(c.text <> 'NULL')
 $dejima$;
-REVOKE ALL ON FUNCTION dejima.rows(text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dejima.rows(text, text) FROM PUBLIC;
 
 -- Numbers the statement just logged below those that its own triggers ran on the rows it had made. PostgreSQL
 -- ends these first, so their captures have lower numbers, although an AFTER trigger changes what the statement left.
@@ -28,11 +40,11 @@ BEGIN
   before := coalesce(before, 0);
   SELECT min(later.statement) INTO first
   FROM (
-    SELECT d.dejima_table, r.image FROM dejima.delta AS d, dejima.rows(d.new) AS r(image)
+    SELECT d.dejima_table, r.image FROM dejima.delta AS d, dejima.rows(d.new, d.old) AS r(image)
     WHERE d.xid = pg_current_xact_id() AND d.statement = mine
   ) AS made
   JOIN (
-    SELECT d.statement, d.dejima_table, r.image FROM dejima.delta AS d, dejima.rows(d.old) AS r(image)
+    SELECT d.statement, d.dejima_table, r.image FROM dejima.delta AS d, dejima.rows(d.old, NULL) AS r(image)
     WHERE d.xid = pg_current_xact_id() AND d.statement > before AND d.statement < mine
   ) AS later ON later.dejima_table = made.dejima_table AND later.image = made.image;
   -- They are accounted for now.

@@ -41,33 +41,44 @@ END
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.read_answer(text) FROM PUBLIC;
 
--- Hands a chunk over ahead of the question, in slices of at most 72 KiB (97 KiB in base64 with its line breaks; one
--- argument may have 128 KiB). Slices cut anywhere in the bytes. Returns the number of parts that the peer then has.
+-- Where a character of UTF-8 begins: at this place (from 0), or up to three bytes later.
+CREATE OR REPLACE FUNCTION dejima.character_start(bytes bytea, place integer) RETURNS integer
+LANGUAGE plpgsql AS $dejima$
+BEGIN
+  WHILE place < octet_length(bytes) AND get_byte(bytes, place) BETWEEN 128 AND 191 LOOP
+    place := place + 1;
+  END LOOP;
+  RETURN place;
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.character_start(bytea, integer) FROM PUBLIC;
+
+-- Hands a chunk over ahead of the question, in slices of about 96 KiB at most (one argument may have 128 KiB), cut
+-- between characters. Returns the number of parts that the peer then has.
 CREATE OR REPLACE FUNCTION dejima.upload(gid text, parts integer, chunk text) RETURNS integer
 LANGUAGE plpgsql AS $dejima$
 DECLARE
   bytes constant bytea := convert_to(chunk, 'UTF8');
   length constant bigint := octet_length(bytes);
-  calls constant bigint := (length + 16 * 73728 - 1) / (16 * 73728);
-  block bytea;
-  size bigint;
+  slices_total constant bigint := (length + 16 * 98304 - 1) / (16 * 98304) * 16;
+  slices text[] := '{}';
+  start integer := 0;
+  stop integer;
   line text;
 BEGIN
-  FOR batch IN 0 .. calls - 1 LOOP
-    -- An assignment, so that no query plan holds a copy of all the bytes.
-    block := substring(bytes FROM (length * batch / calls + 1)::integer
-      FOR (length * (batch + 1) / calls - length * batch / calls)::integer);
-    size := octet_length(block);
-    line := dejima.upload_slices(gid, parts, ARRAY(
-      SELECT encode(substring(block FROM (size * i / 16 + 1)::integer
-        FOR (size * (i + 1) / 16 - size * i / 16)::integer), 'base64')
-      FROM generate_series(0, 15) AS i ORDER BY i));
+  FOR slice IN 1 .. slices_total LOOP
+    stop := dejima.character_start(bytes, (length * slice / slices_total)::integer);
+    slices := array_append(slices, convert_from(substring(bytes FROM start + 1 FOR stop - start), 'UTF8'));
+    start := stop;
+    CONTINUE WHEN slice % 16 <> 0;
+    line := dejima.upload_slices(gid, parts, slices);
     IF dejima.read_answer(line)->>'answer' IS DISTINCT FROM 'uploaded' THEN
       IF dejima.read_answer(line)->>'answer' = 'refused' THEN
         PERFORM dejima.refuse(dejima.read_answer(line));
       END IF;
       PERFORM dejima.refuse_unusable('It answered an upload with: ' || coalesce(dejima.read_answer(line)->>'line', line, 'nothing'));
     END IF;
+    slices := '{}';
     parts := parts + 16;
   END LOOP;
   RETURN parts;
@@ -75,41 +86,41 @@ END
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.upload(text, integer, text) FROM PUBLIC;
 
--- Takes what the transaction captured and puts the question. NULL if there is nothing to ask. The log comes in
--- chunks of whole sections, about 1 MiB each; a longer one is a chunk of its own. Sorting and adding up spill to disk,
--- so memory stays bounded by the chunk.
+-- Takes what the transaction captured and puts the question. NULL if there is nothing to ask. The sections come one by
+-- one, in the order of the index, and leave in chunks of about 1 MiB; a longer one is a chunk of its own.
 CREATE OR REPLACE FUNCTION dejima.ask_peer(gid text, round integer) RETURNS jsonb
 LANGUAGE plpgsql AS $dejima$
 DECLARE
+  -- A cursor fetches no section ahead.
+  log CURSOR FOR
+    SELECT concat(json_build_array(d.statement, d.section, d.dejima_table), E'\n', d.old, E';\n', d.new, E';\n') AS text
+    FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id()
+    ORDER BY d.xid, d.statement, d.section, d.dejima_table;
   parts integer := 0;
-  chunk text;
+  chunk text[] := '{}';
+  size bigint := 0;
   capture text;
   line text;
 BEGIN
-  FOR chunk IN
-    WITH taken AS (
-      DELETE FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id()
-      RETURNING d.statement, d.section, d.dejima_table,
-        concat(json_build_array(d.statement, d.section, d.dejima_table), E'\n', d.old, E'\n', d.new, E'\n') AS text
-    ), placed AS (
-      SELECT t.*, sum(octet_length(t.text)) OVER (ORDER BY t.statement, t.section, t.dejima_table ROWS UNBOUNDED PRECEDING) / 1048576 AS place
-      FROM taken AS t
-    )
-    SELECT string_agg(p.text, '' ORDER BY p.statement, p.section, p.dejima_table) FROM placed AS p GROUP BY p.place ORDER BY p.place
-  LOOP
-    IF capture IS NOT NULL THEN
-      parts := dejima.upload(gid, parts, capture);
+  FOR section IN log LOOP
+    IF size > 0 AND size + octet_length(section.text) > 1048576 THEN
+      parts := dejima.upload(gid, parts, array_to_string(chunk, ''));
+      chunk := '{}';
+      size := 0;
     END IF;
-    capture := chunk;
+    chunk := array_append(chunk, section.text);
+    size := size + octet_length(section.text);
   END LOOP;
-  IF capture IS NULL AND round = 0 THEN
+  IF size = 0 AND round = 0 THEN
     RETURN NULL;
   END IF;
-  IF octet_length(capture) > 98304 THEN
+  DELETE FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id();
+  capture := array_to_string(chunk, '');
+  IF size > 98304 THEN
     parts := dejima.upload(gid, parts, capture);
     capture := '';
   END IF;
-  line := dejima.call_peer(gid, round, parts, coalesce(capture, ''));
+  line := dejima.call_peer(gid, round, parts, capture);
   RETURN coalesce(dejima.read_answer(line), jsonb_build_object('answer', 'broken', 'line', coalesce(line, '')));
 END
 $dejima$;

@@ -26,7 +26,7 @@ const PUT_BYTES_MAX: usize = 4 << 20;
 const PUT: &str = "SELECT dejima.put($1::text::jsonb)";
 const TAKE_LOG: &str = "WITH taken AS (DELETE FROM dejima.delta WHERE xid = pg_current_xact_id_if_assigned() \
                         RETURNING statement, section, dejima_table, old, new) \
-                        SELECT statement, dejima_table, old::text, new::text FROM taken ORDER BY statement, section, dejima_table";
+                        SELECT statement, dejima_table, old, new FROM taken ORDER BY statement, section, dejima_table";
 const NOTE_CHILDREN: &str = "INSERT INTO dejima.participant (gid, children) VALUES ($1, $2)";
 
 impl Database {

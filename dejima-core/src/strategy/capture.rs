@@ -1,31 +1,29 @@
 //! Capture: triggers on a base table that log what a statement changed in its Dejima tables.
 //!
 //! They read the transition tables only, so their cost depends on the rows changed and not on the table. Rows go into
-//! the log by the section: many in one row of `dejima.delta`, which costs less than half of one row each.
+//! the log by the section, many in one row of `dejima.delta`, and column by column: of an UPDATE, new values of a column
+//! are written only if one of them is another. A statement is one section, unless it is large: to number rows, and to
+//! gather them by their numbers, costs as much as all the rest.
 //! Names that the generated SQL adds hold a space: no condition can mean them by accident.
 
 use super::{BaseTable, PINNED, Strategy, identifier, literal, text_of};
 
-/// Rows in a section. 64 narrow rows fit into a page.
+/// Rows of a statement that is one section; as many as a peer takes in one batch. A table without TOAST holds at most
+/// 8 KB a row.
+const STATEMENT_ROWS_MAX: u32 = 10_000;
+/// Rows in a section of a larger statement. 64 narrow rows fit into a page.
 const SECTION_ROWS_MAX: u32 = 64;
-/// Wide rows come by fewer, so that a section stays near this size as PostgreSQL stores it; as text it is larger, and an
-/// array may have 1 GiB.
+/// Wide rows come by fewer, so that a section stays near this size as PostgreSQL stores it; as text it is larger, and a
+/// text may have 1 GiB.
 const SECTION_BYTES: u32 = 1 << 20;
 
 /// Creates the functions and triggers for one base table and all Dejima tables over it.
 pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let inserted = Source::One("dejima_new".into());
-    let deleted = Source::One("dejima_old".into());
-    let updated = Source::Both;
-    let log = |source: &Source, images: &str| log(source, images, base, strategies);
+    let log = |source| log(source, base, strategies);
     let triggers = [
-        function(base, "insert", &log(&inserted, "NULL, d.\"dejima rows\"")),
-        function(
-            base,
-            "update",
-            &log(&updated, "d.\"dejima old\", d.\"dejima new\""),
-        ),
-        function(base, "delete", &log(&deleted, "d.\"dejima rows\", NULL")),
+        function(base, "insert", &log(&Source::New)),
+        function(base, "update", &log(&Source::Both)),
+        function(base, "delete", &log(&Source::Old("dejima_old"))),
         function(base, "truncate", &log_truncated(base, strategies)),
         format!(
             "SELECT dejima.make_capture_triggers({0}, p.relation) FROM (SELECT DISTINCT relation FROM dejima.capture_points({0})) AS p",
@@ -61,7 +59,7 @@ fn function(base: &BaseTable, event: &str, statements: &str) -> String {
         _ => "",
     };
     let body = format!(
-        "\n#variable_conflict use_column\nDECLARE\n  \"dejima section rows\" bigint := {SECTION_ROWS_MAX};\n  \"dejima sections\" bigint;\nBEGIN\n{statements}\n\
+        "\n#variable_conflict use_column\nDECLARE\n  \"dejima section rows\" bigint := {STATEMENT_ROWS_MAX};\n  \"dejima sections\" bigint;\nBEGIN\n{statements}\n\
          GET DIAGNOSTICS \"dejima sections\" = ROW_COUNT;\nIF \"dejima sections\" > 0 THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
     );
     format!(
@@ -73,41 +71,122 @@ fn function(base: &BaseTable, event: &str, statements: &str) -> String {
 
 /// Where the changed rows are.
 enum Source {
-    /// In one table: all are new, or all are gone.
-    One(String),
+    /// In the transition table of an INSERT.
+    New,
+    /// In this table, and all of it is gone.
+    Old(&'static str),
     /// In both transition tables of an UPDATE.
     Both,
 }
 
-/// Logs what the source says under one number for the whole statement.
-fn log(source: &Source, images: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let insert = insert(source, images, base, strategies);
-    format!("{}{insert};", shorten(source, base, strategies))
+impl Source {
+    /// A table that has as many rows as have changed.
+    fn table(&self) -> &'static str {
+        match self {
+            Self::Old(table) => table,
+            Self::New | Self::Both => "dejima_new",
+        }
+    }
 }
 
-fn insert(source: &Source, images: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let (from, changed) = match source {
-        Source::One(table) => (
-            one_sided(table, base, strategies),
-            // The row of nulls stands for one that the Dejima table does not show.
-            "num_nonnulls(VARIADIC d.\"dejima rows\") > 0",
-        ),
-        Source::Both => (
-            two_sided(base, strategies),
-            "d.\"dejima old\" IS DISTINCT FROM d.\"dejima new\"",
-        ),
+/// Logs what the source says under one number for the whole statement.
+fn log(source: &Source, base: &BaseTable, strategies: &[&Strategy]) -> String {
+    format!(
+        "{}IF EXISTS (SELECT FROM {} OFFSET \"dejima section rows\") THEN\n\
+         \"dejima section rows\" := least(\"dejima section rows\", {SECTION_ROWS_MAX});\n{};\nELSE\n{};\nEND IF;",
+        shorten(source, base, strategies),
+        source.table(),
+        insert(source, Sections::Numbered, base, strategies),
+        insert(source, Sections::One, base, strategies),
+    )
+}
+
+/// How a statement's rows are gathered.
+#[derive(Clone, Copy)]
+enum Sections {
+    /// All in one section.
+    One,
+    /// By their number in the statement.
+    Numbered,
+}
+
+fn insert(
+    source: &Source,
+    sections: Sections,
+    base: &BaseTable,
+    strategies: &[&Strategy],
+) -> String {
+    let gathered = |table, alias| gather(table, alias, sections, base, strategies);
+    let from = match source {
+        Source::New => gathered("dejima_new", "n"),
+        Source::Old(table) => gathered(table, "o"),
+        // PostgreSQL writes both transition tables of an UPDATE in step (AfterTriggerSaveEvent), so the n-th old row
+        // became the n-th new row.
+        Source::Both => {
+            let (old, new) = (gathered("dejima_old", "o"), gathered("dejima_new", "n"));
+            match sections {
+                Sections::One => format!("{old},\n{new}"),
+                Sections::Numbered => format!("{old}\nJOIN {new} USING (\"dejima section\")"),
+            }
+        }
     };
+    let section = match sections {
+        Sections::One => "0",
+        Sections::Numbered => "\"dejima section\"",
+    };
+    let values: Vec<_> = strategies.iter().map(|s| change(source, s)).collect();
     format!(
         "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, section, old, new)\n\
-         SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), pg_trigger_depth(), d.\"dejima table\", \"dejima section\", {images}\n\
-         FROM {from}\nWHERE {changed}"
+         SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), pg_trigger_depth(), d.\"dejima table\", {section}, d.\"dejima old\", d.\"dejima new\"\n\
+         FROM {from},\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima changed\", \"dejima old\", \"dejima new\")\nWHERE d.\"dejima changed\"",
+        values.join(",\n  ")
     )
+}
+
+/// What is logged of a section for one Dejima table: its name, whether it has a change at all, old and new values.
+fn change(source: &Source, strategy: &Strategy) -> String {
+    let columns = |of: &dyn Fn(String) -> String| -> String {
+        let columns: Vec<_> = (0..strategy.columns.len())
+            .map(|at| of(cells_name(strategy, at)))
+            .collect();
+        columns.join(" || E'\\n' || ")
+    };
+    let side = |alias: &str| columns(&|cells| format!("{alias}.{cells}"));
+    let (changed, old, new) = match source {
+        Source::New => (shown_in("n", strategy), "NULL::text".into(), side("n")),
+        Source::Old(_) => (shown_in("o", strategy), side("o"), "NULL::text".into()),
+        Source::Both => (
+            differs(strategy),
+            side("o"),
+            columns(&|cells| format!("coalesce(nullif(n.{cells}, o.{cells}), '')")),
+        ),
+    };
+    let table = literal(strategy.table.as_str());
+    format!("({table}, {changed}, {old}, {new})")
+}
+
+/// True if the Dejima table shows a row of the section.
+fn shown_in(alias: &str, strategy: &Strategy) -> String {
+    match strategy.condition {
+        Some(_) => format!("{alias}.{}", shown_name(strategy)),
+        None => format!("{alias}.{} IS NOT NULL", cells_name(strategy, 0)),
+    }
+}
+
+fn differs(strategy: &Strategy) -> String {
+    let row = |alias: &str| {
+        let cells: Vec<_> = (0..strategy.columns.len())
+            .map(|at| format!("{alias}.{}", cells_name(strategy, at)))
+            .collect();
+        format!("ROW({})", cells.join(", "))
+    };
+    format!("{} IS DISTINCT FROM {}", row("o"), row("n"))
 }
 
 /// Before a TRUNCATE the rows are still in the table; in that one of a partitioned table's partitions that is truncated.
 fn log_truncated(base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let truncated = Source::One(TRUNCATED.into());
-    let sql = insert(&truncated, "d.\"dejima rows\", NULL", base, strategies);
+    let truncated = Source::Old(TRUNCATED);
+    let sql = insert(&truncated, Sections::Numbered, base, strategies);
     let width = width(base, strategies);
     format!(
         "PERFORM dejima.check_truncate(TG_RELID::regclass::text);\n\
@@ -115,7 +194,7 @@ fn log_truncated(base: &BaseTable, strategies: &[&Strategy]) -> String {
          EXECUTE replace({}, {marker}, TG_RELID::regclass::text) USING \"dejima section rows\";",
         literal(&format!(
             "SELECT {} FROM {TRUNCATED} AS r",
-            section_rows(&width)
+            section_rows(SECTION_ROWS_MAX, &width)
         )),
         literal(&sql.replace("\"dejima section rows\"", "$1")),
         marker = literal(TRUNCATED),
@@ -132,23 +211,21 @@ fn shorten(source: &Source, base: &BaseTable, strategies: &[&Strategy]) -> Strin
         None => "true".to_owned(),
         Some(toast) => format!("pg_relation_size({toast}::oid) IS DISTINCT FROM 0"),
     };
-    let (some, all) = match source {
-        Source::One(table) => (table.as_str(), table.as_str()),
-        Source::Both => (
-            "dejima_new",
-            "(SELECT * FROM dejima_old UNION ALL SELECT * FROM dejima_new)",
-        ),
+    let some = source.table();
+    let all = match source {
+        Source::Both => "(SELECT * FROM dejima_old UNION ALL SELECT * FROM dejima_new)",
+        Source::New | Source::Old(_) => some,
     };
     format!(
         "IF {may_be_wide} AND EXISTS (SELECT FROM {some} OFFSET 1) THEN\n  \
            \"dejima section rows\" := (SELECT {} FROM {all} AS r);\nEND IF;\n",
-        section_rows(&width(base, strategies))
+        section_rows(STATEMENT_ROWS_MAX, &width(base, strategies))
     )
 }
 
 /// How many rows of that width go into a section.
-fn section_rows(width: &str) -> String {
-    format!("greatest(1, least({SECTION_ROWS_MAX}, {SECTION_BYTES} / max({width})))")
+fn section_rows(rows_max: u32, width: &str) -> String {
+    format!("greatest(1, least({rows_max}, {SECTION_BYTES} / max({width})))")
 }
 
 /// Bytes of what is logged of a row `r`, as they are stored.
@@ -164,82 +241,65 @@ fn width(base: &BaseTable, strategies: &[&Strategy]) -> String {
     format!("1 + {}", sizes.join(" + "))
 }
 
-/// For each Dejima table the sections of the rows as it shows them.
-fn one_sided(from: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let values: Vec<_> = strategies
-        .iter()
-        .map(|s| format!("({}, r.{})", literal(s.table.as_str()), image_name(s)))
-        .collect();
-    format!(
-        "{},\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima rows\")",
-        sections(from, "r", base, strategies),
-        values.join(", "),
-    )
-}
-
-/// The same for old and new rows in pairs. PostgreSQL writes both transition tables of an UPDATE in step
-/// (AfterTriggerSaveEvent), so the n-th old row became the n-th new row.
-fn two_sided(base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let values: Vec<_> = strategies
-        .iter()
-        .map(|s| {
-            format!(
-                "({}, o.{1}, n.{1})",
-                literal(s.table.as_str()),
-                image_name(s)
-            )
-        })
-        .collect();
-    format!(
-        "{}\nJOIN {} USING (\"dejima section\"),\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima old\", \"dejima new\")",
-        sections("dejima_old", "o", base, strategies),
-        sections("dejima_new", "n", base, strategies),
-        values.join(", "),
-    )
-}
-
-/// The rows of a table in sections, each Dejima table's as an array of rows, in the order in which they stand there: an
-/// aggregate takes them as the subquery gives them, and grouping by a hash keeps the order within a group.
-fn sections(from: &str, alias: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let arrays: Vec<_> = strategies
-        .iter()
-        .map(|s| format!("array_agg({0}) AS {0}", image_name(s)))
-        .collect();
-    format!(
-        "(SELECT (\"dejima ordinal\" - 1) / \"dejima section rows\" AS \"dejima section\", {}\n  \
-         FROM (SELECT row_number() OVER () AS \"dejima ordinal\", {}\n    FROM {from} AS {}) AS r\n  GROUP BY 1) AS {alias}",
-        arrays.join(", "),
-        images(strategies),
-        identifier(&base.name),
-    )
-}
-
-/// Each value as text under the pinned settings; nulls for a row that is not shown.
-fn images(strategies: &[&Strategy]) -> String {
-    let image = |s: &&Strategy| {
-        let cells: Vec<_> = s
-            .columns
-            .iter()
-            .map(|c| text_of(&identifier(&c.name), c))
-            .collect();
-        let row = format!("ARRAY[{}]", cells.join(", "));
-        match s.condition {
-            Some(_) => format!(
-                "CASE WHEN {} THEN {row} ELSE array_fill(NULL::text, ARRAY[{}]) END AS {}",
-                s.shows(),
-                cells.len(),
-                image_name(s)
-            ),
-            None => format!("{row} AS {}", image_name(s)),
+/// The rows of a table in sections, the values of each column one after the other, in the order in which the rows stand
+/// there: an aggregate takes them as the subquery gives them, and grouping by a hash keeps the order within a group.
+fn gather(
+    from: &str,
+    alias: &str,
+    sections: Sections,
+    base: &BaseTable,
+    strategies: &[&Strategy],
+) -> String {
+    let gathered: Vec<_> = strategies.iter().flat_map(|s| cells(s)).collect();
+    let gathered = gathered.join(",\n    ");
+    let rows = rows(from, base, strategies);
+    match sections {
+        Sections::One => {
+            format!("(SELECT {gathered}\n  FROM {rows}) AS {alias}")
         }
-    };
-    strategies
-        .iter()
-        .map(image)
-        .collect::<Vec<_>>()
-        .join(",\n    ")
+        Sections::Numbered => format!(
+            "(SELECT (\"dejima ordinal\" - 1) / \"dejima section rows\" AS \"dejima section\",\n    {gathered}\n  \
+             FROM (SELECT *, row_number() OVER () AS \"dejima ordinal\" FROM {rows}) AS r\n  GROUP BY 1) AS {alias}"
+        ),
+    }
 }
 
-fn image_name(strategy: &Strategy) -> String {
-    format!("\"dejima {}\"", strategy.id)
+/// The rows, and which Dejima tables show them. A condition is evaluated once for each row (OFFSET 0 keeps it there).
+fn rows(from: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
+    let shown = |s: &&Strategy| format!(", {} AS {}", s.shows(), shown_name(s));
+    let conditional = strategies.iter().filter(|s| s.condition.is_some());
+    let shown: String = conditional.map(shown).collect();
+    let name = identifier(&base.name);
+    if shown.is_empty() {
+        format!("{from} AS {name}")
+    } else {
+        format!("(SELECT *{shown} FROM {from} AS {name} OFFSET 0) AS {name}")
+    }
+}
+
+/// For each column its values as literals of their text under the pinned settings; NULL throughout for a row that is not
+/// shown.
+fn cells(strategy: &Strategy) -> Vec<String> {
+    let shown = shown_name(strategy);
+    let gathered = |(at, column): (usize, &super::BaseColumn)| {
+        let text = text_of(&identifier(&column.name), column);
+        let cell = match strategy.condition {
+            Some(_) => format!("CASE WHEN {shown} THEN quote_nullable({text}) ELSE 'NULL' END"),
+            None => format!("quote_nullable({text})"),
+        };
+        format!("string_agg({cell}, ',') AS {}", cells_name(strategy, at))
+    };
+    let mut cells: Vec<_> = strategy.columns.iter().enumerate().map(gathered).collect();
+    if strategy.condition.is_some() {
+        cells.push(format!("bool_or({shown}) AS {shown}"));
+    }
+    cells
+}
+
+fn cells_name(strategy: &Strategy, column: usize) -> String {
+    format!("\"dejima {} {column}\"", strategy.id)
+}
+
+fn shown_name(strategy: &Strategy) -> String {
+    format!("\"dejima {} shown\"", strategy.id)
 }
