@@ -66,11 +66,11 @@ DECLARE
   stop integer;
   line text;
 BEGIN
-  FOR slice IN 1 .. slices_total LOOP
-    stop := dejima.character_start(bytes, (length * slice / slices_total)::integer);
+  FOR nth IN 1 .. slices_total LOOP
+    stop := dejima.character_start(bytes, (length * nth / slices_total)::integer);
     slices := array_append(slices, convert_from(substring(bytes FROM start + 1 FOR stop - start), 'UTF8'));
     start := stop;
-    CONTINUE WHEN slice % 16 <> 0;
+    CONTINUE WHEN nth % 16 <> 0;
     line := dejima.upload_slices(gid, parts, slices);
     IF dejima.read_answer(line)->>'answer' IS DISTINCT FROM 'uploaded' THEN
       IF dejima.read_answer(line)->>'answer' = 'refused' THEN

@@ -88,16 +88,13 @@ fn section(entry: &Captured) -> String {
     let heading = serde_json::to_string(&(entry.statement, 0, &entry.table)).expect("it was JSON");
     let value = |value: &Value| match value {
         None => "NULL".to_owned(),
-        Some(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        Some(text) => format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
     };
-    let rows = |row: &Option<Row>| match row {
-        None => String::new(),
-        Some(row) => format!(
-            "{{{{{}}}}}",
-            row.iter().map(value).collect::<Vec<_>>().join(",")
-        ),
+    let side = |row: &Option<Row>| {
+        let columns = row.iter().flatten().map(value);
+        columns.collect::<Vec<_>>().join("\n")
     };
-    format!("{heading}\n{}\n{}\n", rows(&entry.old), rows(&entry.new))
+    format!("{heading}\n{};\n{};\n", side(&entry.old), side(&entry.new))
 }
 
 /// A delta of one insert, one update and one delete, in one part.
@@ -148,9 +145,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         row.key[0].push('2');
     }
     let captures = [
-        "[1,0,\"T\"]\n\n{{a,NULL,\"\",d}}\n[2,0,\"T\"]\n{{a,NULL,\"\",d}}\n{{b,x,\"\",d}}\n[3,0,\"T\"]\n{{b,x,\"\",d}}\n\n",
-        "[1,0,\"T\"]\n{{a,1,NULL,d},{b,2,NULL,d},{NULL,NULL,NULL,NULL}}\n{{b,1,NULL,d},{a,2,NULL,d},{c,3,NULL,d}}\n",
-        "[-9,7,\"T'; --\"]\n\n{{\"\\\"\\\\\n{},\",\"NULL\",NULL,😀}}\n",
+        "[1,0,\"T\"]\n;\n'a'\nNULL\n''\n'd';\n[2,0,\"T\"]\n'a'\nNULL\n''\n'd';\n'b'\n'x'\n\n;\n[3,0,\"T\"]\n'b'\n'x'\n''\n'd';\n;\n",
+        "[1,0,\"T\"]\n'a','b',NULL\n'1','2',NULL\nNULL,NULL,NULL\n'd','d',NULL;\n'b','a','c'\n'1','2','3'\n\n'd','d','d';\n",
+        "[-9,7,\"T'; --\"]\n;\nE'''\\\\\n;,'\n'NULL'\nNULL\n'😀';\n",
     ];
     let deltas = [
         input([message(0, &request(1))]),

@@ -356,7 +356,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     replaced.table = "V".into();
     replaced.request = 9;
     replaced.rows.truncate(1);
-    let lines = b"\x01[1,0,\"V\"]\n\n{{k,NULL,NULL,l}}\n[2,0,\"T\"]\n\n{{k,X,NULL,l}}\n";
+    let lines =
+        b"\x01[1,0,\"V\"]\n;\n'k'\nNULL\nNULL\n'l';\n[2,0,\"T\"]\n;\n'k'\n'X'\nNULL\n'l';\n";
     let begin = [
         message(PROPAGATE, &request(1)),
         (DATABASE, lines.to_vec()),

@@ -251,7 +251,7 @@ mod tests {
 
     use super::*;
 
-    const SECTION: &[u8] = b"[1,0,\"T\"]\n\n{{a,NULL}}\n";
+    const SECTION: &[u8] = b"[1,0,\"T\"]\n;\n'a'\nNULL;\n";
 
     fn gid() -> Gid {
         Gid::new("bank:6f3c1b52-4c9f-4c9e-9a53-1f2a3b4c5d6e").expect("a gid")
@@ -283,7 +283,7 @@ mod tests {
         }
         let parts = u32::try_from(SECTION.len()).expect("short");
         let captured = captures
-            .close(&gid(), 0, parts, b"[2,0,\"T\"]\n{{a,NULL}}\n\n")
+            .close(&gid(), 0, parts, b"[2,0,\"T\"]\n'a'\nNULL;\n;\n")
             .await
             .expect("whole");
         assert_eq!(captured.captured.len(), 2);
@@ -366,14 +366,17 @@ mod tests {
     /// 30,000 rows are inserted one after the other, then all updated by one statement.
     fn large() -> String {
         let value = "x".repeat(40);
-        let inserts = (0..30_000).map(|n| format!("[{n},0,\"T\"]\n\n{{{{{n},{value}}}}}\n"));
-        let rows = |section: i32, value: &str| -> String {
-            let rows = (section * 60..(section + 1) * 60).map(|n| format!("{{{n},{value}}}"));
-            rows.collect::<Vec<_>>().join(",")
-        };
+        let inserts = (0..30_000).map(|n| format!("[{n},0,\"T\"]\n;\n'{n}'\n'{value}';\n"));
+        let column = |values: Vec<String>| values.join(",");
         let updates = (0..500).map(|section| {
-            let (old, new) = (rows(section, &value), rows(section, "NULL"));
-            format!("[50000,{section},\"T\"]\n{{{old}}}\n{{{new}}}\n")
+            let keys = column(
+                (section * 60..(section + 1) * 60)
+                    .map(|n| format!("'{n}'"))
+                    .collect(),
+            );
+            let old = column(vec![format!("'{value}'"); 60]);
+            let new = column(vec!["NULL".into(); 60]);
+            format!("[50000,{section},\"T\"]\n{keys}\n{old};\n\n{new};\n")
         });
         inserts.chain(updates).collect()
     }

@@ -38,7 +38,7 @@ pub enum Kind {
     Upload {
         /// The number of the first.
         first: u32,
-        /// Each in base64.
+        /// Of the capture's text.
         slices: Vec<OsString>,
     },
 }

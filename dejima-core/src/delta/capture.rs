@@ -8,7 +8,7 @@ use crate::name::TableName;
 /// Why a capture cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "section {section} of the capture is not [statement, section, table], old rows, new rows: {why}"
+    "section {section} of the capture is not [statement, section, table], old columns, new columns: {why}"
 )]
 pub struct InvalidCapture {
     /// Counted from 1.
@@ -26,9 +26,12 @@ pub enum InvalidSection {
     /// The line that says what the section is about.
     #[error("a heading that is none: {0}")]
     Heading(String),
-    /// The rows are no array of arrays, as PostgreSQL writes it.
-    #[error("rows that are no array of arrays")]
-    Array,
+    /// The values of a column are no literals, as PostgreSQL writes them.
+    #[error("values that are no literals")]
+    Literals,
+    /// The columns of one side are not of one length, or a column has no values on either side.
+    #[error("columns that do not fit together")]
+    Columns,
     /// Old and new rows are not of one number.
     #[error("{old} rows that became {new}")]
     Numbers {
@@ -66,20 +69,20 @@ impl Captured {
         Ok(captured)
     }
 
-    /// Reads a section whose rows stand there as PostgreSQL writes an array of arrays; `None` for a side that has no rows.
+    /// Reads a section as it stands in the log; `None` for a side that has no rows.
     pub fn section(
         statement: i64,
         table: &TableName,
         old: Option<&str>,
         new: Option<&str>,
     ) -> Result<Vec<Self>, InvalidSection> {
-        let rows = |text: &str| {
+        let columns = |text: &str| {
             let mut reader = Reader { rest: text };
-            let rows = reader.rows()?;
-            reader.end(rows)
+            let columns = reader.columns()?;
+            reader.end(columns)
         };
-        let old = old.map(rows).transpose()?;
-        let new = new.map(rows).transpose()?;
+        let old = old.map(columns).transpose()?;
+        let new = new.map(columns).transpose()?;
         let rows = pair(statement, table, old, new)?;
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
@@ -94,8 +97,8 @@ impl Section {
         let (statement, number, table): (i64, i64, TableName) =
             serde_json::from_str(heading).map_err(|e| InvalidSection::Heading(e.to_string()))?;
         let mut reader = Reader { rest };
-        let old = reader.line()?;
-        let new = reader.line()?;
+        let old = reader.side()?;
+        let new = reader.side()?;
         let section = Self {
             statement,
             number,
@@ -105,13 +108,21 @@ impl Section {
     }
 }
 
+/// The values of each column, in the order of the rows.
+type Columns = Vec<Vec<Value>>;
+
 /// The n-th old row became the n-th new one. A row of nulls is none: key columns are never NULL.
 fn pair(
     statement: i64,
     table: &TableName,
-    old: Option<Vec<Row>>,
-    new: Option<Vec<Row>>,
+    old: Option<Columns>,
+    mut new: Option<Columns>,
 ) -> Result<Vec<(usize, Captured)>, InvalidSection> {
+    if let (Some(old), Some(new)) = (&old, &mut new) {
+        complete(old, new)?;
+    }
+    let old = old.map(rows).transpose()?;
+    let new = new.map(rows).transpose()?;
     let numbers = (
         old.as_ref().map_or(0, Vec::len),
         new.as_ref().map_or(0, Vec::len),
@@ -140,82 +151,111 @@ fn pair(
     Ok(captured)
 }
 
+/// New columns without values have those of the old ones.
+fn complete(old: &Columns, new: &mut Columns) -> Result<(), InvalidSection> {
+    if old.len() != new.len() {
+        return Err(InvalidSection::Columns);
+    }
+    for (old, new) in old.iter().zip(new) {
+        if new.is_empty() {
+            new.clone_from(old);
+        }
+    }
+    Ok(())
+}
+
+fn rows(columns: Columns) -> Result<Vec<Row>, InvalidSection> {
+    let number = columns.first().map_or(0, Vec::len);
+    if number == 0 || columns.iter().any(|column| column.len() != number) {
+        return Err(InvalidSection::Columns);
+    }
+    let width = columns.len();
+    let mut rows: Vec<Row> = (0..number).map(|_| Row::with_capacity(width)).collect();
+    for column in columns {
+        for (row, value) in rows.iter_mut().zip(column) {
+            row.push(value);
+        }
+    }
+    Ok(rows)
+}
+
 /// What is still to be read.
 struct Reader<'a> {
     rest: &'a str,
 }
 
 impl<'a> Reader<'a> {
-    /// Rows and the end of their line; an empty line has none.
-    fn line(&mut self) -> Result<Option<Vec<Row>>, InvalidSection> {
-        if self.skip('\n') {
+    /// Columns and the end of their side; a side that ends at once has no rows.
+    fn side(&mut self) -> Result<Option<Columns>, InvalidSection> {
+        if self.skip(";\n") {
             return Ok(None);
         }
-        let rows = self.rows()?;
-        self.expect('\n')?;
-        Ok(Some(rows))
+        let columns = self.columns()?;
+        if self.skip(";\n") {
+            Ok(Some(columns))
+        } else {
+            Err(InvalidSection::Literals)
+        }
     }
 
     fn end<T>(self, value: T) -> Result<T, InvalidSection> {
         if self.rest.is_empty() {
             Ok(value)
         } else {
-            Err(InvalidSection::Array)
+            Err(InvalidSection::Literals)
         }
     }
 
-    fn rows(&mut self) -> Result<Vec<Row>, InvalidSection> {
-        self.list(Self::row)
-    }
-
-    fn row(&mut self) -> Result<Row, InvalidSection> {
-        self.list(Self::value)
-    }
-
-    fn list<T>(
-        &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<T, InvalidSection>,
-    ) -> Result<Vec<T>, InvalidSection> {
-        self.expect('{')?;
-        let mut elements = vec![element(self)?];
-        while self.skip(',') {
-            elements.push(element(self)?);
+    fn columns(&mut self) -> Result<Columns, InvalidSection> {
+        let mut columns = vec![self.column()?];
+        while self.skip("\n") {
+            columns.push(self.column()?);
         }
-        self.expect('}')?;
-        Ok(elements)
+        Ok(columns)
     }
 
-    /// In quotes, with backslashes before quotes and backslashes, or as it is; the bare word NULL is no value.
+    /// The values of a column; none in an empty line.
+    fn column(&mut self) -> Result<Vec<Value>, InvalidSection> {
+        if self.rest.is_empty() || self.rest.starts_with(['\n', ';']) {
+            return Ok(vec![]);
+        }
+        let mut values = vec![self.value()?];
+        while self.skip(",") {
+            values.push(self.value()?);
+        }
+        Ok(values)
+    }
+
+    /// As quote_nullable() writes it: in quotes, which are doubled within; with an E before it if there are backslashes,
+    /// which are doubled then, too; the bare word NULL is no value.
     fn value(&mut self) -> Result<Value, InvalidSection> {
-        if !self.skip('"') {
-            let end = self.find(|c| matches!(c, ',' | '{' | '}' | '"' | '\\'))?;
-            let word = self.take(end);
-            return match word {
-                "" => Err(InvalidSection::Array),
-                "NULL" => Ok(None),
-                word => Ok(Some(Arc::from(word))),
-            };
+        if self.skip("NULL") {
+            return Ok(None);
         }
-        let end = self.find(|c| matches!(c, '"' | '\\'))?;
-        let plain = self.take(end);
-        if self.skip('"') {
-            return Ok(Some(Arc::from(plain)));
+        let has_backslashes = self.skip("E");
+        if !self.skip("'") {
+            return Err(InvalidSection::Literals);
         }
-        let mut value = plain.to_owned();
-        while self.skip('\\') {
-            let mut escaped = self.rest.char_indices();
-            let (_, character) = escaped.next().ok_or(InvalidSection::Array)?;
-            value.push(character);
-            self.rest = escaped.as_str();
-            let end = self.find(|c| matches!(c, '"' | '\\'))?;
-            value.push_str(self.take(end));
+        let is_doubled = |c| c == '\'' || (has_backslashes && c == '\\');
+        let mut value = String::new();
+        loop {
+            let end = self.rest.find(is_doubled);
+            let plain = self.take(end.ok_or(InvalidSection::Literals)?);
+            if self.skip("''") {
+                value.push_str(plain);
+                value.push('\'');
+            } else if self.skip("\\\\") {
+                value.push_str(plain);
+                value.push('\\');
+            } else if !self.skip("'") {
+                return Err(InvalidSection::Literals);
+            } else if value.is_empty() {
+                return Ok(Some(Arc::from(plain)));
+            } else {
+                value.push_str(plain);
+                return Ok(Some(Arc::from(value)));
+            }
         }
-        self.expect('"')?;
-        Ok(Some(Arc::from(value)))
-    }
-
-    fn find(&self, what: impl Fn(char) -> bool) -> Result<usize, InvalidSection> {
-        self.rest.find(what).ok_or(InvalidSection::Array)
     }
 
     fn take(&mut self, end: usize) -> &'a str {
@@ -224,18 +264,10 @@ impl<'a> Reader<'a> {
         taken
     }
 
-    fn skip(&mut self, what: char) -> bool {
+    fn skip(&mut self, what: &str) -> bool {
         let rest = self.rest.strip_prefix(what);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
-    }
-
-    fn expect(&mut self, what: char) -> Result<(), InvalidSection> {
-        if self.skip(what) {
-            Ok(())
-        } else {
-            Err(InvalidSection::Array)
-        }
     }
 }
 
@@ -255,7 +287,7 @@ mod tests {
 
     #[test]
     fn values_are_read_as_postgres_writes_them() {
-        let text = "[7,0,\"T \\\" \"]\n\n{{1,\"a b\\\"c\\\\d\ne\",NULL},{\"NULL\",\"\",ö}}\n";
+        let text = "[7,0,\"T \\\" \"]\n;\n'1','NULL'\nE'a b''c\\\\d\ne',''\nNULL,'ö;\n'',\\';\n";
         let table = "T \" ".to_owned();
         assert_eq!(
             read(text),
@@ -264,17 +296,22 @@ mod tests {
                     7,
                     table.clone(),
                     None,
-                    row(&[Some("1"), Some("a b\"c\\d\ne"), None])
+                    row(&[Some("1"), Some("a b'c\\d\ne"), None])
                 ),
-                (7, table, None, row(&[Some("NULL"), Some(""), Some("ö")])),
+                (
+                    7,
+                    table,
+                    None,
+                    row(&[Some("NULL"), Some(""), Some("ö;\n',\\")])
+                ),
             ]
         );
     }
 
     #[test]
     fn rows_are_paired_and_what_did_not_change_is_left_out() {
-        let text = "[1,0,\"T\"]\n{{1,a},{2,a},{NULL,NULL},{NULL,NULL},{5,a}}\n{{1,b},{2,a},{3,c},{NULL,NULL},{NULL,NULL}}\n\
-                    [2,0,\"U\"]\n{{1}}\n\n";
+        let text = "[1,0,\"T\"]\n'1','2',NULL,NULL,'5'\n'a','a',NULL,NULL,'a';\n'1','2','3',NULL,NULL\n'b','a','c',NULL,NULL;\n\
+                    [2,0,\"U\"]\n'1';\n;\n";
         let (t, u) = ("T".to_owned(), "U".to_owned());
         assert_eq!(
             read(text),
@@ -293,20 +330,40 @@ mod tests {
     }
 
     #[test]
+    fn a_new_column_without_values_is_as_it_was() {
+        let text = "[1,0,\"T\"]\n'1','2'\n'a','b'\nNULL,NULL;\n\n'c','b'\n;\n";
+        assert_eq!(
+            read(text),
+            [(
+                1,
+                "T".to_owned(),
+                row(&[Some("1"), Some("a"), None]),
+                row(&[Some("1"), Some("c"), None])
+            )]
+        );
+    }
+
+    #[test]
     fn what_the_hook_does_not_write_is_refused() {
         for (text, why) in [
             ("[1,0,\"T\"]", "a heading that is none: it has no end"),
-            ("[1,\"T\"]\n\n\n", "a heading that is none: invalid type"),
-            ("[1,0,\"T\"]\n\n", "rows that are no array of arrays"),
-            ("[1,0,\"T\"]\n\n{}\n", "rows that are no array of arrays"),
-            ("[1,0,\"T\"]\n\n{a}\n", "rows that are no array of arrays"),
-            ("[1,0,\"T\"]\n\n{{a}", "rows that are no array of arrays"),
+            ("[1,\"T\"]\n;\n;\n", "a heading that is none: invalid type"),
+            ("[1,0,\"T\"]\n;\n", "values that are no literals"),
+            ("[1,0,\"T\"]\n;\na;\n", "values that are no literals"),
+            ("[1,0,\"T\"]\n;\n'a'", "values that are no literals"),
+            ("[1,0,\"T\"]\n;\n'a;\n", "values that are no literals"),
+            ("[1,0,\"T\"]\n;\n'a',;\n", "values that are no literals"),
+            ("[1,0,\"T\"]\n;\nE'\\a';\n", "values that are no literals"),
             (
-                "[1,0,\"T\"]\n\n{{\"a}}\n",
-                "rows that are no array of arrays",
+                "[1,0,\"T\"]\n;\n'a'\n'b','c';\n",
+                "columns that do not fit together",
             ),
-            ("[1,0,\"T\"]\n\n{{\"a\\", "rows that are no array of arrays"),
-            ("[1,0,\"T\"]\n{{1},{2}}\n{{1}}\n", "2 rows that became 1"),
+            ("[1,0,\"T\"]\n\n;\n;\n", "columns that do not fit together"),
+            (
+                "[1,0,\"T\"]\n'1';\n'1'\n'2';\n",
+                "columns that do not fit together",
+            ),
+            ("[1,0,\"T\"]\n'1','2';\n'1';\n", "2 rows that became 1"),
         ] {
             let error = Captured::read(text.as_bytes()).expect_err(text).to_string();
             assert!(error.contains(why), "{text}: {error}");

@@ -12,8 +12,6 @@ use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use dejima_core::crash_point::{self, CrashPoint, Moment, Role, Step};
 use dejima_peer::helper::{Kind, Question, line_of, refused, too_large};
 use dejima_proto::v1::callback_client::CallbackClient;
@@ -130,21 +128,10 @@ async fn upload(
     slices: Vec<OsString>,
 ) -> Result<String, String> {
     for (part, slice) in (first..).zip(slices) {
-        let mut base64 = slice.into_vec();
-        // The line breaks that PostgreSQL's encode() writes.
-        base64.retain(|&byte| byte != b'\n');
-        let Ok(capture) = STANDARD.decode(base64) else {
-            return Ok(refused(
-                gid,
-                "a part of the capture is no base64",
-                "",
-                "Install the database again.",
-            ));
-        };
         let request = UploadRequest {
             gid: gid.to_owned(),
             part,
-            capture: capture.into(),
+            capture: slice.into_vec().into(),
         };
         if let Err(status) = peer.upload(request).await {
             return Ok(match status.code() {

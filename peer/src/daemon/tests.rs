@@ -28,7 +28,7 @@ use super::*;
 use crate::config::{DatabaseConfig, LimitsConfig, LocalAddress, LogConfig, LogFormat};
 
 const GID: &str = "bank:6f3c1b52-4c9f-4c9e-9a53-1f2a3b4c5d6e";
-const INSERT: &str = "[1,0,\"T\"]\n\n{{1,x}}\n";
+const INSERT: &str = "[1,0,\"T\"]\n;\n'1'\n'x';\n";
 
 /// A database that does what it is asked, and says what it was asked.
 #[derive(Default)]

@@ -17,7 +17,7 @@ const HELPER: &str = r#"#!/bin/sh
 folder=${1#unix:}
 shift 2
 case "$1" in
-upload) shift 3; for slice in "$@"; do printf %s "$slice" | base64 -d; done >> "$folder/parts"; echo '{"answer":"uploaded"}';;
+upload) shift 3; for slice in "$@"; do printf %s "$slice"; done >> "$folder/parts"; echo '{"answer":"uploaded"}';;
 close) { cat "$folder/parts" 2>/dev/null; printf %s "$5"; } > "$folder/capture.new"; rm -f "$folder/parts"
   mv "$folder/capture.new" "$folder/capture.$3"; . "$folder/answer";;
 esac

@@ -85,35 +85,42 @@ async fn copy(client: &tokio_postgres::Client, text: &'static str) {
     sink.close().await.expect("copied");
 }
 
-/// An array may have 1 GiB: rows of some MiB must not come by 64.
+/// A statement is one section unless it is large, and a text may have 1 GiB: rows of some MiB come by few.
 #[tokio::test]
-async fn wide_rows_come_in_short_sections() {
+async fn large_statements_and_wide_rows_come_in_sections() {
     let bed = bed("wide", T).await;
     bed.share(simple(&["id", "a"])).await;
     let client = bed.session("postgres").await;
-    let sections = "SELECT count(*), max(array_length(coalesce(old, new), 1)), sum(array_length(coalesce(old, new), 1)) FROM dejima.delta";
+    let sections = "SELECT count(*), max(s.rows), sum(s.rows)::bigint FROM dejima.delta AS d,
+        LATERAL (SELECT count(*) FROM dejima.rows(coalesce(d.new, d.old), d.old)) AS s(rows)";
     let text = |row: &tokio_postgres::Row| {
         format!(
             "{:?}",
             (
                 row.get::<_, i64>(0),
-                row.get::<_, i32>(1),
+                row.get::<_, i64>(1),
                 row.get::<_, i64>(2)
             )
         )
     };
     for (sql, expected) in [
         (
-            "INSERT INTO t SELECT i, repeat('n', 10) FROM generate_series(1, 100) AS i",
-            "(2, 64, 100)",
+            "INSERT INTO t SELECT i, repeat('n', 10) FROM generate_series(1, 10000) AS i",
+            "(1, 10000, 10000)",
         ),
+        (
+            "INSERT INTO t SELECT -i, repeat('n', 10) FROM generate_series(1, 10001) AS i",
+            "(157, 64, 10001)",
+        ),
+        ("UPDATE t SET a = 'm' WHERE id < 0", "(157, 64, 10001)"),
+        ("UPDATE t SET a = id WHERE id > 0", "(1, 10000, 10000)"),
         // Incompressible, so that 300,000 bytes are as wide in the table.
         (
-            "INSERT INTO t SELECT i, (SELECT string_agg(md5(i || '-' || j), '') FROM generate_series(1, 9375) AS j) FROM generate_series(201, 210) AS i",
+            "INSERT INTO t SELECT i, (SELECT string_agg(md5(i || '-' || j), '') FROM generate_series(1, 9375) AS j) FROM generate_series(20001, 20010) AS i",
             "(4, 3, 10)",
         ),
-        ("UPDATE t SET a = a || '!' WHERE id > 200", "(4, 3, 10)"),
-        ("DELETE FROM t WHERE id > 200", "(4, 3, 10)"),
+        ("UPDATE t SET a = a || '!' WHERE id > 20000", "(4, 3, 10)"),
+        ("DELETE FROM t WHERE id > 20000", "(4, 3, 10)"),
     ] {
         client.batch_execute("BEGIN").await.unwrap();
         client.batch_execute(sql).await.unwrap();
