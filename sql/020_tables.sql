@@ -32,7 +32,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 5, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 6, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 
@@ -99,6 +99,16 @@ CREATE TABLE IF NOT EXISTS dejima.dejima_table (
   id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name text NOT NULL UNIQUE
 );
+
+-- Families of rows of Dejima tables that several base rows make together, by a number that a hash gives. A transaction changes
+-- the rows of those that it touches, so that of two that could miss each other one waits, or is refused with 40001 if it
+-- cannot see what the other did.
+CREATE TABLE IF NOT EXISTS dejima.family (
+  dejima_table integer NOT NULL,
+  number integer NOT NULL,
+  touched bigint NOT NULL DEFAULT 0,
+  PRIMARY KEY (dejima_table, number)
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 -- The SQL that was generated last, and what removes it.
 CREATE TABLE IF NOT EXISTS dejima.generated (

@@ -89,6 +89,31 @@ END
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.open_transaction() FROM PUBLIC;
 
+-- All rows of a section, each as an array.
+CREATE OR REPLACE FUNCTION dejima.images(section text[]) RETURNS SETOF text[]
+LANGUAGE sql IMMUTABLE AS $dejima$
+  SELECT section[i:i] FROM generate_subscripts(section, 1) AS i
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.images(text[]) FROM PUBLIC;
+
+-- Finds what the rows logged of base tables change in the Dejima tables of strategies over several of them, or with rules
+-- of their own, and logs that in their place. Such rows are logged under a name that begins with a tab: the number of the
+-- Dejima table and of the base table in its strategy.
+CREATE OR REPLACE FUNCTION dejima.derive() RETURNS void
+LANGUAGE plpgsql SET enable_seqscan = off AS $dejima$
+DECLARE
+  id integer;
+BEGIN
+  FOR id IN
+    SELECT DISTINCT split_part(substr(d.dejima_table, 2), ' ', 1)::integer FROM dejima.delta AS d
+    WHERE d.xid = pg_current_xact_id_if_assigned() AND starts_with(d.dejima_table, E'\t') ORDER BY 1
+  LOOP
+    EXECUTE format('SELECT dejima.derive_%s()', id);
+  END LOOP;
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.derive() FROM PUBLIC;
+
 -- TRUNCATE removes also rows that the transaction's snapshot does not show; they could not be captured.
 CREATE OR REPLACE FUNCTION dejima.check_truncate(base_table text) RETURNS void
 LANGUAGE plpgsql AS $dejima$

@@ -86,6 +86,7 @@ DECLARE
   capture text;
   line text;
 BEGIN
+  PERFORM dejima.derive();
   FOR chunk IN
     WITH taken AS (
       DELETE FROM dejima.delta AS d WHERE d.xid = pg_current_xact_id()

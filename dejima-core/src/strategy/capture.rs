@@ -4,7 +4,9 @@
 //! the log by the section: many in one row of `dejima.delta`, which costs less than half of one row each.
 //! Names that the generated SQL adds hold a space: no condition can mean them by accident.
 
-use super::{BaseTable, PINNED, Strategy, identifier, literal, text_of};
+use super::bound::{self, Bound};
+use super::program::RelationId;
+use super::{BaseColumn, BaseTable, PINNED, Strategy, identifier, literal, text_of};
 
 /// Rows in a section. 64 narrow rows fit into a page.
 const SECTION_ROWS_MAX: u32 = 64;
@@ -12,12 +14,50 @@ const SECTION_ROWS_MAX: u32 = 64;
 /// array may have 1 GiB.
 const SECTION_BYTES: u32 = 1 << 20;
 
-/// Creates the functions and triggers for one base table and all Dejima tables over it.
-pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
+/// What is logged of a base table under one name.
+pub(super) struct Logged<'a> {
+    /// In the log: a Dejima table, or [`source_name`].
+    name: String,
+    /// Of the column with its rows, in what is generated.
+    image: String,
+    columns: &'a [BaseColumn],
+    /// Which rows, in SQL; all if there is none.
+    condition: Option<String>,
+}
+
+impl<'a> Logged<'a> {
+    /// The rows that a Dejima table shows, as it shows them.
+    pub(super) fn shown(strategy: &'a Strategy) -> Self {
+        Self {
+            name: strategy.table.to_string(),
+            image: format!("\"dejima {}\"", strategy.id),
+            columns: &strategy.columns,
+            condition: strategy.condition.as_ref().map(|_| strategy.shows()),
+        }
+    }
+
+    /// All rows of a base table of a program: what they change in the Dejima table is found at the end of the transaction.
+    pub(super) fn source(bound: &Bound, relation: RelationId, source: &'a bound::Source) -> Self {
+        Self {
+            name: source_name(bound, relation),
+            image: format!("\"dejima {} {relation}\"", bound.id),
+            columns: &source.columns,
+            condition: None,
+        }
+    }
+}
+
+/// How the log calls a base table of a program. No Dejima table can have such a name: it begins with a control character.
+pub(super) fn source_name(bound: &Bound, relation: RelationId) -> String {
+    format!("\t{} {relation}", bound.id)
+}
+
+/// Creates the functions and triggers for one base table and all that is logged of it.
+pub(super) fn create(base: &BaseTable, logged: &[Logged<'_>]) -> String {
     let inserted = Source::One("dejima_new".into());
     let deleted = Source::One("dejima_old".into());
     let updated = Source::Both;
-    let log = |source: &Source, images: &str| log(source, images, base, strategies);
+    let log = |source: &Source, images: &str| log(source, images, base, logged);
     let triggers = [
         function(base, "insert", &log(&inserted, "NULL, d.\"dejima rows\"")),
         function(
@@ -26,7 +66,7 @@ pub(super) fn create(base: &BaseTable, strategies: &[&Strategy]) -> String {
             &log(&updated, "d.\"dejima old\", d.\"dejima new\""),
         ),
         function(base, "delete", &log(&deleted, "d.\"dejima rows\", NULL")),
-        function(base, "truncate", &log_truncated(base, strategies)),
+        function(base, "truncate", &log_truncated(base, logged)),
         format!(
             "SELECT dejima.make_capture_triggers({0}, p.relation) FROM (SELECT DISTINCT relation FROM dejima.capture_points({0})) AS p",
             base.oid
@@ -80,20 +120,20 @@ enum Source {
 }
 
 /// Logs what the source says under one number for the whole statement.
-fn log(source: &Source, images: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let insert = insert(source, images, base, strategies);
-    format!("{}{insert};", shorten(source, base, strategies))
+fn log(source: &Source, images: &str, base: &BaseTable, logged: &[Logged<'_>]) -> String {
+    let insert = insert(source, images, base, logged);
+    format!("{}{insert};", shorten(source, base, logged))
 }
 
-fn insert(source: &Source, images: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
+fn insert(source: &Source, images: &str, base: &BaseTable, logged: &[Logged<'_>]) -> String {
     let (from, changed) = match source {
         Source::One(table) => (
-            one_sided(table, base, strategies),
+            one_sided(table, base, logged),
             // The row of nulls stands for one that the Dejima table does not show.
             "num_nonnulls(VARIADIC d.\"dejima rows\") > 0",
         ),
         Source::Both => (
-            two_sided(base, strategies),
+            two_sided(base, logged),
             "d.\"dejima old\" IS DISTINCT FROM d.\"dejima new\"",
         ),
     };
@@ -105,10 +145,10 @@ fn insert(source: &Source, images: &str, base: &BaseTable, strategies: &[&Strate
 }
 
 /// Before a TRUNCATE the rows are still in the table; in that one of a partitioned table's partitions that is truncated.
-fn log_truncated(base: &BaseTable, strategies: &[&Strategy]) -> String {
+fn log_truncated(base: &BaseTable, logged: &[Logged<'_>]) -> String {
     let truncated = Source::One(TRUNCATED.into());
-    let sql = insert(&truncated, "d.\"dejima rows\", NULL", base, strategies);
-    let width = width(base, strategies);
+    let sql = insert(&truncated, "d.\"dejima rows\", NULL", base, logged);
+    let width = width(base, logged);
     format!(
         "PERFORM dejima.check_truncate(TG_RELID::regclass::text);\n\
          EXECUTE replace({}, {marker}, TG_RELID::regclass::text) INTO \"dejima section rows\";\n\
@@ -126,7 +166,7 @@ fn log_truncated(base: &BaseTable, strategies: &[&Strategy]) -> String {
 const TRUNCATED: &str = "\"dejima truncated\"";
 
 /// Makes the sections of wide rows shorter. A table whose TOAST table is empty has none: its rows fit into a page each.
-fn shorten(source: &Source, base: &BaseTable, strategies: &[&Strategy]) -> String {
+fn shorten(source: &Source, base: &BaseTable, logged: &[Logged<'_>]) -> String {
     let may_be_wide = match base.toast {
         None if !base.is_partitioned => return String::new(),
         None => "true".to_owned(),
@@ -142,7 +182,7 @@ fn shorten(source: &Source, base: &BaseTable, strategies: &[&Strategy]) -> Strin
     format!(
         "IF {may_be_wide} AND EXISTS (SELECT FROM {some} OFFSET 1) THEN\n  \
            \"dejima section rows\" := (SELECT {} FROM {all} AS r);\nEND IF;\n",
-        section_rows(&width(base, strategies))
+        section_rows(&width(base, logged))
     )
 }
 
@@ -152,9 +192,9 @@ fn section_rows(width: &str) -> String {
 }
 
 /// Bytes of what is logged of a row `r`, as they are stored.
-fn width(base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let shown = |column: &&super::BaseColumn| strategies.iter().any(|s| s.columns.contains(column));
-    let size = |column: &super::BaseColumn| {
+fn width(base: &BaseTable, logged: &[Logged<'_>]) -> String {
+    let shown = |column: &&BaseColumn| logged.iter().any(|s| s.columns.contains(column));
+    let size = |column: &BaseColumn| {
         format!(
             "coalesce(pg_column_size(r.{}), 0)",
             identifier(&column.name)
@@ -165,81 +205,67 @@ fn width(base: &BaseTable, strategies: &[&Strategy]) -> String {
 }
 
 /// For each Dejima table the sections of the rows as it shows them.
-fn one_sided(from: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let values: Vec<_> = strategies
+fn one_sided(from: &str, base: &BaseTable, logged: &[Logged<'_>]) -> String {
+    let values: Vec<_> = logged
         .iter()
-        .map(|s| format!("({}, r.{})", literal(s.table.as_str()), image_name(s)))
+        .map(|s| format!("({}, r.{})", literal(&s.name), s.image))
         .collect();
     format!(
         "{},\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima rows\")",
-        sections(from, "r", base, strategies),
+        sections(from, "r", base, logged),
         values.join(", "),
     )
 }
 
 /// The same for old and new rows in pairs. PostgreSQL writes both transition tables of an UPDATE in step
 /// (AfterTriggerSaveEvent), so the n-th old row became the n-th new row.
-fn two_sided(base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let values: Vec<_> = strategies
+fn two_sided(base: &BaseTable, logged: &[Logged<'_>]) -> String {
+    let values: Vec<_> = logged
         .iter()
-        .map(|s| {
-            format!(
-                "({}, o.{1}, n.{1})",
-                literal(s.table.as_str()),
-                image_name(s)
-            )
-        })
+        .map(|s| format!("({}, o.{1}, n.{1})", literal(&s.name), s.image))
         .collect();
     format!(
         "{}\nJOIN {} USING (\"dejima section\"),\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima old\", \"dejima new\")",
-        sections("dejima_old", "o", base, strategies),
-        sections("dejima_new", "n", base, strategies),
+        sections("dejima_old", "o", base, logged),
+        sections("dejima_new", "n", base, logged),
         values.join(", "),
     )
 }
 
 /// The rows of a table in sections, each Dejima table's as an array of rows, in the order in which they stand there: an
 /// aggregate takes them as the subquery gives them, and grouping by a hash keeps the order within a group.
-fn sections(from: &str, alias: &str, base: &BaseTable, strategies: &[&Strategy]) -> String {
-    let arrays: Vec<_> = strategies
+fn sections(from: &str, alias: &str, base: &BaseTable, logged: &[Logged<'_>]) -> String {
+    let arrays: Vec<_> = logged
         .iter()
-        .map(|s| format!("array_agg({0}) AS {0}", image_name(s)))
+        .map(|s| format!("array_agg({0}) AS {0}", s.image))
         .collect();
     format!(
         "(SELECT (\"dejima ordinal\" - 1) / \"dejima section rows\" AS \"dejima section\", {}\n  \
          FROM (SELECT row_number() OVER () AS \"dejima ordinal\", {}\n    FROM {from} AS {}) AS r\n  GROUP BY 1) AS {alias}",
         arrays.join(", "),
-        images(strategies),
+        images(logged),
         identifier(&base.name),
     )
 }
 
 /// Each value as text under the pinned settings; nulls for a row that is not shown.
-fn images(strategies: &[&Strategy]) -> String {
-    let image = |s: &&Strategy| {
+fn images(logged: &[Logged<'_>]) -> String {
+    let image = |s: &Logged<'_>| {
         let cells: Vec<_> = s
             .columns
             .iter()
             .map(|c| text_of(&identifier(&c.name), c))
             .collect();
         let row = format!("ARRAY[{}]", cells.join(", "));
-        match s.condition {
-            Some(_) => format!(
+        match &s.condition {
+            Some(condition) => format!(
                 "CASE WHEN {} THEN {row} ELSE array_fill(NULL::text, ARRAY[{}]) END AS {}",
-                s.shows(),
+                condition,
                 cells.len(),
-                image_name(s)
+                s.image
             ),
-            None => format!("{row} AS {}", image_name(s)),
+            None => format!("{row} AS {}", s.image),
         }
     };
-    strategies
-        .iter()
-        .map(image)
-        .collect::<Vec<_>>()
-        .join(",\n    ")
-}
-
-fn image_name(strategy: &Strategy) -> String {
-    format!("\"dejima {}\"", strategy.id)
+    logged.iter().map(image).collect::<Vec<_>>().join(",\n    ")
 }
