@@ -191,7 +191,8 @@ impl Bed {
         let peer = self.peer.execute(at_peer).await?;
         let is_stale = peer.is_stale();
         if is_stale || count_deliberate(&peer, tally) {
-            self.plain.queue("ROLLBACK");
+            // At once: after the last transaction nothing would send it, and its locks would hold up the comparison.
+            self.plain.execute("ROLLBACK").await?;
             return Ok(if is_stale { End::Stale } else { End::Failed });
         }
         let plain = self.plain.execute(at_plain).await?;
