@@ -32,7 +32,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 6, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 7, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 
@@ -64,6 +64,23 @@ CREATE UNLOGGED TABLE IF NOT EXISTS dejima.delta (
 ALTER TABLE dejima.delta ALTER old SET STORAGE EXTERNAL, ALTER new SET STORAGE EXTERNAL;
 -- In the order in which the hook takes it: nothing is sorted.
 CREATE INDEX IF NOT EXISTS delta_place ON dejima.delta (xid, statement, section, dejima_table);
+
+-- What a running transaction changed in base tables of strategies over several of them, or with rules of their own, and
+-- what it asked of their Dejima tables; taken out by the functions that find what that is in the Dejima tables.
+CREATE UNLOGGED TABLE IF NOT EXISTS dejima.pending (
+  xid xid8 NOT NULL,
+  statement bigint NOT NULL,
+  depth integer NOT NULL,
+  -- The number of the Dejima table.
+  dejima_table integer NOT NULL,
+  -- The number of the base table in the strategy; NULL for rows that a client writes into the Dejima table itself.
+  relation integer,
+  -- An array for each column, with the values of all rows as texts. NULL for what is new, or gone, as a whole.
+  old text[],
+  new text[]
+) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+ALTER TABLE dejima.pending ALTER old SET STORAGE EXTERNAL, ALTER new SET STORAGE EXTERNAL;
+CREATE INDEX IF NOT EXISTS pending_place ON dejima.pending (xid, dejima_table, relation);
 
 -- Orders the statements of one transaction. One session runs it, so numbers cached by the session rise too. The
 -- gaps are for statements that turn out to be earlier than others (040_capture.sql).
@@ -101,6 +118,16 @@ CREATE TABLE IF NOT EXISTS dejima.dejima_table (
   id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name text NOT NULL UNIQUE
 );
+
+-- Families of rows of Dejima tables that several base rows make together, by a number that a hash gives. A transaction changes
+-- the rows of those that it touches, so that of two that could miss each other one waits, or is refused with 40001 if it
+-- cannot see what the other did.
+CREATE TABLE IF NOT EXISTS dejima.family (
+  dejima_table integer NOT NULL,
+  number integer NOT NULL,
+  touched bigint NOT NULL DEFAULT 0,
+  PRIMARY KEY (dejima_table, number)
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 -- The SQL that was generated last, and what removes it.
 CREATE TABLE IF NOT EXISTS dejima.generated (

@@ -101,6 +101,8 @@ END
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.open_transaction() FROM PUBLIC;
 
+DROP FUNCTION IF EXISTS dejima.images(text[]);
+
 -- TRUNCATE removes also rows that the transaction's snapshot does not show; they could not be captured.
 CREATE OR REPLACE FUNCTION dejima.check_truncate(base_table text) RETURNS void
 LANGUAGE plpgsql AS $dejima$

@@ -102,6 +102,7 @@ DECLARE
   capture text;
   line text;
 BEGIN
+  PERFORM dejima.derive();
   FOR section IN log LOOP
     IF size > 0 AND size + octet_length(section.text) > 1048576 THEN
       parts := dejima.upload(gid, parts, array_to_string(chunk, ''));

@@ -15,6 +15,12 @@ LANGUAGE internal STABLE PARALLEL SAFE ROWS 1 AS 'jsonb_to_recordset';
 REVOKE ALL ON FUNCTION dejima.put_records(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION dejima.put_records(jsonb) TO dejima;
 
+-- unnest, but the planner expects so many rows of it that it joins two of them by a hash where it may.
+CREATE OR REPLACE FUNCTION dejima.members(anyarray) RETURNS SETOF anyelement
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE ROWS 1000 AS 'array_unnest';
+REVOKE ALL ON FUNCTION dejima.members(anyarray) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION dejima.members(anyarray) TO dejima;
+
 SET LOCAL ROLE dejima;
 
 -- Somebody else was faster: the client may try again.
@@ -92,5 +98,38 @@ BEGIN
 END
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.refuse_table(text) FROM PUBLIC;
+
+-- A constraint of the strategy: trying again does not help.
+CREATE OR REPLACE FUNCTION dejima.refuse_constraint(dejima_table text, name text) RETURNS void
+LANGUAGE plpgsql AS $dejima$
+BEGIN
+  RAISE EXCEPTION 'the strategy of peer "%" refuses the change of Dejima table "%"', (SELECT p.name FROM dejima.peer AS p), dejima_table
+    USING SCHEMA = 'dejima', ERRCODE = '23514', DETAIL = format('It would break %s.', name),
+          HINT = 'See the constraints of the strategy: dejima strategy explain.';
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.refuse_constraint(text, text) FROM PUBLIC;
+
+-- The strategy does not show what was put: its put is not the inverse of its get for these rows.
+CREATE OR REPLACE FUNCTION dejima.refuse_lost(dejima_table text) RETURNS void
+LANGUAGE plpgsql AS $dejima$
+BEGIN
+  RAISE EXCEPTION 'peer "%" does not show in Dejima table "%" what was put into it', (SELECT name FROM dejima.peer), dejima_table
+    USING SCHEMA = 'dejima', ERRCODE = '44000', DETAIL = 'A trigger of a base table dropped or changed a row, or the strategy cannot put this change.',
+          HINT = 'Let triggers pass changes by role dejima, and check the strategy: dejima strategy check.';
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.refuse_lost(text) FROM PUBLIC;
+
+-- Two rows under one key. Returns, in name, what a condition is.
+CREATE OR REPLACE FUNCTION dejima.refuse_alike(dejima_table text) RETURNS boolean
+LANGUAGE plpgsql AS $dejima$
+BEGIN
+  RAISE EXCEPTION 'two rows of Dejima table "%" at peer "%" would have one key', dejima_table, (SELECT name FROM dejima.peer)
+    USING SCHEMA = 'dejima', ERRCODE = '23505', DETAIL = 'Its strategy does not keep its key.',
+          HINT = 'Check the strategy: dejima strategy check.';
+END
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.refuse_alike(text) FROM PUBLIC;
 
 RESET ROLE;

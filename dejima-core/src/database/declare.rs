@@ -87,11 +87,12 @@ impl Database {
         transaction.batch_execute(settings).await.map_err(failed)?;
         let base_tables = self.base_tables(&transaction, declarations).await?;
         let ids = self.ids(&transaction, declarations).await?;
-        let plan =
-            plan(declarations, &base_tables, &ids).map_err(|invalid| Error::Declaration {
+        let plan = plan(declarations, &base_tables, &ids, Vec::new()).map_err(|invalid| {
+            Error::Declaration {
                 peer: self.peer().clone(),
                 invalid,
-            })?;
+            }
+        })?;
         self.establish(&transaction, &plan).await?;
         self.note_shape(&transaction, &plan).await?;
         transaction.commit().await.map_err(failed)?;
@@ -161,7 +162,7 @@ impl Database {
         }
         self.check_conditions(transaction, plan, &kept).await?;
         // In reverse of the order of creation: what depends goes first.
-        let order = ["dispatcher", "capture", "put", "view"];
+        let order = ["dispatcher", "capture", "put", "derive", "view"];
         for kind in order {
             for (name, (_, remove)) in present.iter().filter(|(name, _)| name.starts_with(kind)) {
                 let replaced = kind == "view" && plan.parts.iter().any(|part| part.name == *name);
@@ -198,7 +199,7 @@ impl Database {
         let found = match &part.kind {
             PartKind::Capture(oid) => transaction.query_one(TRIGGERS_WORK, &[oid]).await,
             PartKind::View(name) => transaction.query_one(VIEW_EXISTS, &[name]).await,
-            PartKind::Put | PartKind::Dispatcher => return Ok(true),
+            PartKind::Put | PartKind::Derive | PartKind::Dispatcher => return Ok(true),
         };
         let found = found.map_err(|e| self.failed("looking at what is declared", &e))?;
         Ok(found.get(0))

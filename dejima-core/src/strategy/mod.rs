@@ -9,6 +9,7 @@
 //! [`check`] proves or refutes that it is right, [`depend`] says what hangs on what. docs/strategies.md is its manual.
 
 mod base_table;
+mod bound;
 mod capture;
 pub mod check;
 mod declaration;
@@ -19,7 +20,8 @@ pub mod language;
 mod plan;
 pub mod program;
 mod put;
-mod quote;
+pub(crate) mod quote;
+mod sql;
 pub mod value;
 mod view;
 
@@ -29,8 +31,9 @@ use crate::delta::Schema;
 use crate::name::TableName;
 
 pub use base_table::{BaseColumn, BaseTable, UniqueKey};
+pub use bound::{Bound, Names, Source, Unbound};
 pub use declaration::{ColumnDefault, ColumnMapping, Declaration, DefaultValue};
-pub use plan::{Invalid, Part, PartKind, Plan, plan};
+pub use plan::{Invalid, Part, PartKind, Plan, parts, plan};
 pub use quote::{identifier, literal};
 
 /// The settings of every generated function. Text forms of values depend on them, and how they are read, so they are
@@ -96,7 +99,11 @@ impl Strategy {
 /// A value of a column as text, to be compared byte by byte. The cast of `bpchar` to text drops trailing spaces, which
 /// is right where a length says how many there are, and only there.
 fn text_of(value: &str, column: &BaseColumn) -> String {
-    if column.keeps_spaces {
+    text(value, column.keeps_spaces)
+}
+
+fn text(value: &str, keeps_spaces: bool) -> String {
+    if keeps_spaces {
         format!("textin(bpcharout({value})) COLLATE \"C\"")
     } else {
         format!("{value}::text COLLATE \"C\"")

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::capture::Logged;
 use super::{
-    BaseColumn, BaseTable, Declaration, HiddenColumn, Strategy, UniqueKey, capture, identifier,
-    put, view,
+    BaseColumn, BaseTable, Bound, Declaration, HiddenColumn, Strategy, Unbound, UniqueKey, capture,
+    identifier, put, sql, view,
 };
 use crate::delta::{Column, ColumnIndex, Schema};
 use crate::name::{IDENTIFIER_BYTES_MAX, TableName};
@@ -13,6 +14,9 @@ use crate::name::{IDENTIFIER_BYTES_MAX, TableName};
 /// Why a declaration cannot be carried out. Each says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
+    /// A program does not fit the database.
+    #[error(transparent)]
+    Unbound(Box<Unbound>),
     /// Two declarations of one name.
     #[error("Dejima table \"{table}\" is declared twice; remove one of the declarations")]
     Twice {
@@ -182,6 +186,8 @@ pub enum Invalid {
 pub struct Plan {
     /// One strategy a declaration, in their order.
     pub strategies: Vec<Strategy>,
+    /// Programs of the strategy language.
+    pub programs: Vec<Bound>,
     /// The SQL, in the order in which it must be created.
     pub parts: Vec<Part>,
 }
@@ -193,9 +199,11 @@ pub enum PartKind {
     View(String),
     /// The put function of a Dejima table.
     Put,
+    /// What finds the changes of a program's Dejima table.
+    Derive,
     /// The capture functions and triggers of the base table with this oid.
     Capture(u32),
-    /// `dejima.put`.
+    /// `dejima.put` and `dejima.derive`.
     Dispatcher,
 }
 
@@ -218,8 +226,18 @@ pub fn plan(
     declarations: &[Declaration],
     base_tables: &BTreeMap<String, Arc<BaseTable>>,
     ids: &BTreeMap<TableName, i32>,
+    programs: Vec<Bound>,
 ) -> Result<Plan, Invalid> {
     let mut seen = BTreeSet::new();
+    for program in &programs {
+        let shared = program.check_shared();
+        shared.map_err(|unbound| Invalid::Unbound(Box::new(unbound)))?;
+        if !seen.insert(&program.table) {
+            return Err(Invalid::Twice {
+                table: program.table.clone(),
+            });
+        }
+    }
     let mut mapped = Vec::new();
     for declaration in declarations {
         if !seen.insert(&declaration.name) {
@@ -239,12 +257,14 @@ pub fn plan(
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Plan {
-        parts: parts(&strategies),
+        parts: parts(&strategies, &programs),
         strategies,
+        programs,
     })
 }
 
-fn parts(strategies: &[Strategy]) -> Vec<Part> {
+/// The SQL of all Dejima tables.
+pub fn parts(strategies: &[Strategy], programs: &[Bound]) -> Vec<Part> {
     let views = strategies.iter().map(|s| Part {
         name: format!("view {}", s.id),
         kind: PartKind::View(view::name(s)),
@@ -257,26 +277,38 @@ fn parts(strategies: &[Strategy]) -> Vec<Part> {
         create: put::create(s),
         remove: put::remove(s),
     });
-    let mut by_base: BTreeMap<u32, Vec<&Strategy>> = BTreeMap::new();
+    let mut by_base: BTreeMap<u32, (&BaseTable, Vec<Logged<'_>>)> = BTreeMap::new();
     for strategy in strategies {
-        by_base.entry(strategy.base.oid).or_default().push(strategy);
+        let base = by_base.entry(strategy.base.oid);
+        let (_, logged) = base.or_insert_with(|| (&strategy.base, Vec::new()));
+        logged.push(Logged::Shown(strategy));
     }
-    let captures = by_base.iter().filter_map(|(&oid, over)| {
-        Some(Part {
-            name: format!("capture {oid}"),
-            kind: PartKind::Capture(oid),
-            create: capture::create(&over.first()?.base, over),
-            remove: capture::remove(oid),
-        })
+    for program in programs {
+        for (&relation, source) in &program.sources {
+            let base = by_base.entry(source.base.oid);
+            let (_, logged) = base.or_insert_with(|| (&source.base, Vec::new()));
+            logged.push(Logged::Source(program, relation, source));
+        }
+    }
+    let captures = by_base.iter().map(|(&oid, (base, logged))| Part {
+        name: format!("capture {oid}"),
+        kind: PartKind::Capture(oid),
+        create: capture::create(base, logged),
+        remove: capture::remove(oid),
     });
     let dispatcher = Part {
         name: "dispatcher".into(),
         kind: PartKind::Dispatcher,
-        create: put::create_dispatcher(strategies),
-        remove: "DROP FUNCTION IF EXISTS dejima.put(jsonb)".into(),
+        create: format!(
+            "{};\n{}",
+            put::create_dispatcher(strategies, programs),
+            sql::create_dispatcher(programs)
+        ),
+        remove: "DROP FUNCTION IF EXISTS dejima.put(jsonb), dejima.derive()".into(),
     };
     views
         .chain(puts)
+        .chain(programs.iter().flat_map(sql::parts))
         .chain(captures)
         .chain([dispatcher])
         .collect()

@@ -9,7 +9,8 @@
 //! table of any size. Names that the generated SQL adds hold a space.
 
 use super::quote::literals;
-use super::{BaseColumn, PINNED, Strategy, identifier, literal, text_of};
+use super::{BaseColumn, Bound, PINNED, Strategy, identifier, literal, sql, text_of};
+use crate::name::TableName;
 
 /// The parts of the current row of the JSON argument. They are taken out of it once: each `->` copies what it finds, and a
 /// value can have a hundred mebibytes.
@@ -61,26 +62,33 @@ pub(super) fn remove(strategy: &Strategy) -> String {
 /// Creates `dejima.put`, which gives each element of its argument to the function of its Dejima table. The settings
 /// are its own, so that they cost once a call. Without sequential scans a plan made for a small base table still
 /// does when the table has grown.
-pub(super) fn create_dispatcher(strategies: &[Strategy]) -> String {
+pub(super) fn create_dispatcher(strategies: &[Strategy], programs: &[Bound]) -> String {
+    let branch = |table: &TableName, function: String| {
+        let table = literal(table.as_str());
+        format!("    WHEN {table} THEN PERFORM {function}(part->'rows');\n")
+    };
+    let of_programs = programs
+        .iter()
+        .map(|p| branch(&p.table, sql::put_function(p)));
     let branches: String = strategies
         .iter()
-        .map(|s| {
-            format!(
-                "    WHEN {} THEN PERFORM {}(part->'rows');\n",
-                literal(s.table.as_str()),
-                function(s)
-            )
-        })
+        .map(|s| branch(&s.table, function(s)))
+        .chain(of_programs)
         .collect();
+    let derive = if programs.is_empty() {
+        ""
+    } else {
+        "PERFORM dejima.derive();\n"
+    };
     let body = format!(
         "\nDECLARE\n  part jsonb;\nBEGIN\nFOR part IN SELECT value FROM jsonb_array_elements($1) WITH ORDINALITY AS e(value, ordinal) ORDER BY ordinal LOOP\n  \
-           CASE part->>'table'\n{branches}    ELSE PERFORM dejima.refuse_table(part->>'table');\n  END CASE;\nEND LOOP;\nEND\n"
+           CASE part->>'table'\n{branches}    ELSE PERFORM dejima.refuse_table(part->>'table');\n  END CASE;\nEND LOOP;\n{derive}END\n"
     );
     format!(
         "CREATE OR REPLACE FUNCTION dejima.put(jsonb) RETURNS void LANGUAGE plpgsql {PINNED}\n\
          SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off AS {};\n\
          REVOKE ALL ON FUNCTION dejima.put(jsonb) FROM PUBLIC",
-        literal(if strategies.is_empty() {
+        literal(if branches.is_empty() {
             "\nBEGIN\n  PERFORM dejima.refuse_table($1->0->>'table');\nEND\n"
         } else {
             &body

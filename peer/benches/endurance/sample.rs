@@ -16,7 +16,7 @@ const SIZES: &str =
 /// The tables that get a row for a transaction, and must lose it.
 const ROWS: &str =
     "SELECT (SELECT count(*) FROM dejima.transaction) + (SELECT count(*) FROM dejima.participant)
-     + (SELECT count(*) FROM dejima.delta)";
+     + (SELECT count(*) FROM dejima.delta) + (SELECT count(*) FROM dejima.pending)";
 
 /// One look at all peers.
 #[derive(Clone, Debug)]

@@ -125,7 +125,7 @@ async fn what_sql_breaks_sql_cures(world: &World) {
         (
             "INSERT INTO dejima.delta VALUES (pg_current_xact_id(), 1, 1, 'T', 0)",
             "orphans",
-            "1 rows in dejima.delta",
+            "1 rows in dejima.delta and dejima.pending",
         ),
     ] {
         run(&superuser, breaks).await;

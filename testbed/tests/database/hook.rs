@@ -237,6 +237,7 @@ async fn a_client_can_neither_call_nor_read_what_is_internal() {
     let client = bed.client().await;
     for sql in [
         "TABLE dejima.delta",
+        "TABLE dejima.pending",
         "SELECT dejima.put('[]')",
         "SELECT dejima.close_directly('', '', '', '', '')",
         "TABLE dejima_tables.\"T\"",

@@ -31,7 +31,7 @@ WHERE prepared < now() - interval '1 hour' AND NOT (database = current_database(
 ORDER BY prepared";
 
 /// Visible rows are leftovers: a transaction takes its own rows away before it ends.
-const LEFT_OVER: &str = "SELECT count(*) FROM (SELECT FROM dejima.delta LIMIT 10000) AS d";
+const LEFT_OVER: &str = "SELECT count(*) FROM (SELECT FROM dejima.delta UNION ALL SELECT FROM dejima.pending LIMIT 10000) AS d";
 
 /// Something in the database about a transaction that has promised or was decided.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,8 +87,8 @@ pub(super) async fn examine(
     if left > 0 {
         findings.push(Finding::warning(
             CHECK,
-            format!("{left} rows in dejima.delta of transactions that are over: their changes reached nobody"),
-            "compare the copies, then: DELETE FROM dejima.delta",
+            format!("{left} rows in dejima.delta and dejima.pending of transactions that are over: their changes reached nobody"),
+            "compare the copies, then: DELETE FROM dejima.delta; DELETE FROM dejima.pending",
         ));
     }
     Ok(findings)

@@ -1,0 +1,92 @@
+//! From a bound program to the SQL that runs it.
+//!
+//! One way leads from rules to SELECTs: `unfold` replaces helpers, `occurrence` finds where a relation stands in a rule and how to get
+//! from there to its variables, `select` writes FROM and WHERE. `get` is what the Dejima table shows; `derive` finds what a transaction
+//! changed in it; `put` finds what a change of it writes, `write` writes it; `through` lets clients write the view itself.
+//!
+//! Each function that does work exists twice, with one body: for few rows PostgreSQL is left no choice but to look rows up in
+//! indexes, whatever its statistics say of tables that have grown since; for many it may choose.
+
+mod derive;
+mod expression;
+mod get;
+mod occurrence;
+mod put;
+mod select;
+mod through;
+mod unfold;
+mod write;
+
+use super::bound::Bound;
+use super::literal;
+use super::plan::{Part, PartKind};
+
+/// Rows in a section of the log.
+const ROWS_MAX: u32 = 64;
+
+/// Rows that are few.
+const FEW_ROWS_MAX: u32 = 128;
+/// Settings of what has few rows to work on.
+const FEW: &str = "SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off \
+                   SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off SET jit = off";
+/// Settings of what has many.
+const MANY: &str = "SET jit = off";
+
+/// The SQL of a program's Dejima table, in the order in which it must be created.
+pub(super) fn parts(bound: &Bound) -> Vec<Part> {
+    let part = |name: &str, kind: PartKind, create: String, remove: String| Part {
+        name: format!("{name} {}", bound.id),
+        kind,
+        create,
+        remove,
+    };
+    let view = get::view_name(bound);
+    vec![
+        part(
+            "view",
+            PartKind::View(view.clone()),
+            get::create_view(bound),
+            format!("DROP VIEW IF EXISTS {view}"),
+        ),
+        part(
+            "derive",
+            PartKind::Derive,
+            derive::create(bound),
+            derive::remove(bound),
+        ),
+        part(
+            "put",
+            PartKind::Put,
+            format!("{};\n{}", put::create(bound), through::create(bound)),
+            format!("{};\n{}", through::remove(bound), put::remove(bound)),
+        ),
+    ]
+}
+
+/// Creates `dejima.derive`, which finds what the rows logged of base tables change in the Dejima tables of programs, and logs
+/// that in their place.
+pub(super) fn create_dispatcher(programs: &[Bound]) -> String {
+    let derive = |bound: &Bound| {
+        format!(
+            "IF EXISTS (SELECT FROM dejima.pending AS p WHERE {}) THEN\n  PERFORM {}();\nEND IF;\n",
+            derive::logged(bound),
+            derive_function(bound)
+        )
+    };
+    let body: String = programs.iter().map(derive).collect();
+    format!(
+        "CREATE OR REPLACE FUNCTION dejima.derive() RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS {};\n\
+         REVOKE ALL ON FUNCTION dejima.derive() FROM PUBLIC",
+        literal(&format!("\nBEGIN\n{body}END\n"))
+    )
+}
+
+/// What `dejima.put` calls.
+pub(super) fn put_function(bound: &Bound) -> String {
+    format!("dejima.put_{}", bound.id)
+}
+
+/// What `dejima.derive` calls.
+fn derive_function(bound: &Bound) -> String {
+    format!("dejima.derive_{}", bound.id)
+}

@@ -1,0 +1,442 @@
+//! Put: from changed rows of the Dejima table to rows of base tables.
+//!
+//! Rules speak of all rows that the Dejima table is to have. That it is steady (GetPut) is what makes less enough: of rows that do not
+//! change no rule says anything new, so a rule is followed only where a row that went or came takes part in it. All rules see the
+//! base tables before the change, so one query finds all that is to be written, and only then `write` writes it.
+
+use std::collections::BTreeSet;
+
+use super::derive::lock_function;
+use super::get::{
+    Now, asked_by_key, is_among, key_columns, key_pairs, shown, source_columns, united,
+    view_columns, view_name,
+};
+use super::occurrence::{Atom, outer_variables};
+use super::select::{Names, Select, Tables, same};
+use super::unfold::{Clause, Item, clauses, of_body};
+use super::{FEW, MANY, put_function, write};
+use crate::strategy::bound::Bound;
+use crate::strategy::program::{Constraint, Predicate, RelationId, Scope};
+use crate::strategy::{identifier, literal, quote::literals, text};
+
+/// Creates the functions.
+pub(super) fn create(bound: &Bound) -> String {
+    let function = put_function(bound);
+    let view = view_name(bound);
+    let arguments = format!("gone {view}[], come {view}[]");
+    let body = body(bound);
+    let of_size = |suffix: &str, settings: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION {function}_{suffix}({arguments}) RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
+             REVOKE ALL ON FUNCTION {function}_{suffix}({view}[], {view}[]) FROM PUBLIC;\n",
+            literal(&body)
+        )
+    };
+    format!(
+        "{few}{many}CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS void LANGUAGE plpgsql AS {choose};\n\
+         REVOKE ALL ON FUNCTION {function}({view}[], {view}[]) FROM PUBLIC;\n\
+         CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql {FEW} AS {read};\n\
+         REVOKE ALL ON FUNCTION {function}(jsonb) FROM PUBLIC",
+        few = of_size("few", FEW),
+        many = of_size("many", MANY),
+        choose = literal(&format!(
+            "\nBEGIN\nIF coalesce(cardinality(gone), 0) + coalesce(cardinality(come), 0) <= {few} THEN\n  PERFORM {function}_few(gone, come);\n\
+             ELSE\n  PERFORM {function}_many(gone, come);\nEND IF;\nEND\n",
+            few = 2 * super::ROWS_MAX
+        )),
+        read = literal(&read(bound)),
+    )
+}
+
+/// Drops the functions.
+pub(super) fn remove(bound: &Bound) -> String {
+    let (function, view) = (put_function(bound), view_name(bound));
+    // The view is an argument's type: without it these functions are not there either.
+    format!(
+        "DO {}",
+        literal(&format!(
+            "BEGIN IF to_regclass({}) IS NOT NULL THEN DROP FUNCTION IF EXISTS {function}(jsonb), {function}({view}[], {view}[]), \
+             {function}_few({view}[], {view}[]), {function}_many({view}[], {view}[]); END IF; END",
+            literal(&view)
+        ))
+    )
+}
+
+/// From the peer's rows (sql/README.md) to rows that go and come. An old value that is not there any more is refused.
+fn read(bound: &Bound) -> String {
+    let key = bound.key();
+    let asked: Vec<Option<String>> = bound
+        .schema
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            let place = key.iter().position(|&key| key == at)?;
+            Some(format!("(p.key->>{place})::{}", column.type_name))
+        })
+        .collect();
+    let found = shown(bound, &asked, &Now(bound), &mut Names::default());
+    let columns = || bound.schema.columns.iter().enumerate();
+    let old_holds = columns().map(|(at, column)| {
+        let name = literal(&column.name);
+        let now = text(
+            &format!("s.{}", identifier(&column.name)),
+            super::derive::keeps_spaces(bound, at),
+        );
+        format!("(NOT p.old ? {name} OR {now} IS NOT DISTINCT FROM p.old->>{name})")
+    });
+    let new = columns().map(|(_, column)| {
+        let (name, quoted) = (literal(&column.name), identifier(&column.name));
+        format!(
+            "CASE WHEN p.new ? {name} THEN (p.new->>{name})::{} ELSE s.{quoted} END",
+            column.type_name
+        )
+    });
+    let old = columns().map(|(_, column)| format!("s.{}", identifier(&column.name)));
+    format!(
+        "
+#variable_conflict use_column
+DECLARE
+  gone {view}[];
+  come {view}[];
+  stale bigint;
+  unknown text;
+BEGIN
+SELECT min(k) INTO unknown
+FROM dejima.put_records($1) AS p(op text, key jsonb, old jsonb, new jsonb), (VALUES (1), (2)) AS s(side),
+  jsonb_object_keys(CASE s.side WHEN 1 THEN p.old ELSE p.new END) AS k
+WHERE k <> ALL (ARRAY[{names}]);
+IF unknown IS NOT NULL THEN
+  PERFORM dejima.refuse_column({table}, unknown);
+END IF;
+SELECT array_agg(ROW({old})::{view}) FILTER (WHERE p.op <> 'insert'),
+  array_agg(ROW({new})::{view}) FILTER (WHERE p.op <> 'delete'),
+  count(*) FILTER (WHERE p.op <> 'insert' AND (s.\"dejima found\" IS NULL OR NOT ({old_holds})))
+INTO gone, come, stale
+FROM dejima.put_records($1) AS p(op text, key jsonb, old jsonb, new jsonb)
+LEFT JOIN LATERAL (SELECT true AS \"dejima found\", f.* FROM ({found}) AS f) AS s ON p.op <> 'insert';
+IF stale > 0 THEN
+  PERFORM dejima.refuse_stale({table});
+END IF;
+PERFORM {function}(coalesce(gone, '{{}}'), coalesce(come, '{{}}'));
+END
+",
+        view = view_name(bound),
+        names = literals(bound.schema.columns.iter().map(|column| column.name.as_str())),
+        table = literal(bound.table.as_str()),
+        old = old.collect::<Vec<_>>().join(", "),
+        new = new.collect::<Vec<_>>().join(", "),
+        old_holds = old_holds.collect::<Vec<_>>().join(" AND "),
+        found = united(&found),
+        function = put_function(bound),
+    )
+}
+
+fn body(bound: &Bound) -> String {
+    let table = literal(bound.table.as_str());
+    let written: Vec<RelationId> = bound.program.written().collect();
+    let declared: String = written
+        .iter()
+        .map(|&relation| {
+            let base = bound.source(relation).base.sql_name();
+            format!("  deleted_{relation} {base}[];\n  inserted_{relation} {base}[];\n")
+        })
+        .collect();
+    let queries: Vec<String> = written
+        .iter()
+        .flat_map(|&relation| [Predicate::Delete(relation), Predicate::Insert(relation)])
+        .map(|head| effects(bound, head))
+        .collect();
+    let variables: Vec<String> = written
+        .iter()
+        .map(|relation| format!("deleted_{relation}, inserted_{relation}"))
+        .collect();
+    format!(
+        "
+#variable_conflict use_column
+DECLARE
+{declared}  changed text[];
+  done bigint;
+  expected bigint;
+  asked integer[];
+  held integer[] := '{{}}';
+  before text;
+BEGIN
+{steady}
+{constraints}
+SELECT {queries}
+INTO {variables};
+{write}
+{lock}
+{check}
+END
+",
+        steady = steady(bound, &table),
+        constraints = constraints(bound),
+        queries = queries.join(",\n"),
+        variables = variables.join(", "),
+        write = write::all(bound, &written),
+        lock = lock_function(bound).unwrap_or_default(),
+        check = check(bound, &table),
+    )
+}
+
+/// What goes must be there as it is said; what comes must have a key that nobody has.
+fn steady(bound: &Bound, table: &str) -> String {
+    let found = |name: &str| {
+        let selects = shown(
+            bound,
+            &asked_by_key(bound, name),
+            &Now(bound),
+            &mut Names::default(),
+        );
+        united(&selects)
+    };
+    let alike: Vec<_> = view_columns(bound)
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            let keeps = super::derive::keeps_spaces(bound, at);
+            let (left, right) = (
+                text(&format!("s.{column}"), keeps),
+                text(&format!("g.{column}"), keeps),
+            );
+            format!("{left} IS NOT DISTINCT FROM {right}")
+        })
+        .collect();
+    format!(
+        "IF cardinality(gone) <> (SELECT count(*) FROM dejima.members(gone) AS g, LATERAL ({gone}) AS s WHERE {alike}) THEN
+  PERFORM dejima.refuse_stale({table});
+END IF;
+IF EXISTS (SELECT FROM dejima.members(come) AS c, LATERAL ({come}) AS s WHERE NOT {is_gone}) THEN
+  PERFORM dejima.refuse_present({table});
+END IF;
+IF EXISTS (SELECT FROM dejima.members(come) AS c GROUP BY {key} HAVING count(*) > 1) THEN
+  PERFORM dejima.refuse_alike({table});
+END IF;",
+        gone = found("g"),
+        come = found("c"),
+        alike = alike.join(" AND "),
+        is_gone = is_among("c", &key_pairs(bound), "dejima.members(gone)"),
+        key = key_columns(bound).iter().map(|column| format!("c.{column}")).collect::<Vec<_>>().join(", "),
+    )
+}
+
+/// The Dejima table as it is to be, and the base tables as they are.
+struct Wanted<'a>(&'a Bound);
+
+impl Tables for Wanted<'_> {
+    fn rows(&self, relation: RelationId, known: &[Option<String>], names: &mut Names) -> String {
+        let bound = self.0;
+        if relation != bound.program.view {
+            return bound.source(relation).base.sql_name();
+        }
+        let name = names.next();
+        let view = bound.program.view();
+        let columns = view_columns(bound);
+        let stays = shown(bound, known, &Now(bound), names);
+        let values: Vec<_> = columns
+            .iter()
+            .zip(known)
+            .zip(&view.columns)
+            .filter_map(|((column, value), declared)| {
+                Some(same(
+                    &format!("{name}.{column}"),
+                    value.as_ref()?,
+                    declared.nullable,
+                ))
+            })
+            .collect();
+        let condition = if values.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", values.join(" AND "))
+        };
+        format!(
+            "LATERAL (SELECT {all} FROM ({stays}) AS {name} WHERE NOT {is_gone} UNION ALL SELECT {all} FROM dejima.members(come) AS {name}{condition})",
+            all = columns
+                .iter()
+                .map(|column| format!("{name}.{column}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            stays = stays.join("\nUNION ALL\n"),
+            is_gone = is_among(&name, &key_pairs(bound), "dejima.members(gone)"),
+        )
+    }
+}
+
+/// The rows of a base table that rules delete or insert because of what changes, as an array.
+fn effects(bound: &Bound, head: Predicate) -> String {
+    let relation = head.relation();
+    let source = bound.source(relation);
+    let all: Vec<usize> = (0..source.columns.len()).collect();
+    let columns = source_columns(source, &all);
+    let names = &mut Names::default();
+    let selects: Vec<String> = clauses(&bound.program, head)
+        .iter()
+        .flat_map(|clause| {
+            fired(bound, clause, names)
+                .into_iter()
+                .map(|select| {
+                    let values = select.values(relation, &clause.head);
+                    let named: Vec<_> = values
+                        .iter()
+                        .zip(&columns)
+                        .map(|(value, column)| format!("{value} AS {column}"))
+                        .collect();
+                    format!("SELECT {}{}", named.join(", "), select.rest())
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    if selects.is_empty() {
+        return format!("'{{}}'::{}[]", source.base.sql_name());
+    }
+    // What is there is not inserted, what is not there not deleted.
+    let declared = bound.program.relation(relation);
+    let alike: Vec<_> = columns
+        .iter()
+        .zip(&declared.columns)
+        .map(|(column, declared)| {
+            same(
+                &format!("b.{column}"),
+                &format!("e.{column}"),
+                declared.nullable,
+            )
+        })
+        .collect();
+    let exists = format!(
+        "EXISTS (SELECT FROM {} AS b WHERE {})",
+        source.base.sql_name(),
+        alike.join(" AND ")
+    );
+    let not = if matches!(head, Predicate::Insert(_)) {
+        "NOT "
+    } else {
+        ""
+    };
+    let whole: Vec<_> = source
+        .base
+        .columns
+        .iter()
+        .map(|column| {
+            let named = source.columns.iter().any(|named| named.name == column.name);
+            if named {
+                format!("e.{}", identifier(&column.name))
+            } else {
+                "NULL".to_owned()
+            }
+        })
+        .collect();
+    format!(
+        "(SELECT coalesce(array_agg(ROW({})::{base}), '{{}}') FROM (SELECT DISTINCT * FROM ({}) AS s) AS e WHERE {not}{exists})",
+        whole.join(", "),
+        selects.join("\nUNION ALL\n"),
+        base = source.base.sql_name(),
+    )
+}
+
+/// The clause where a row that went or came takes part in it: once for each place where the Dejima table stands in it.
+fn fired<'a>(bound: &'a Bound, clause: &'a Clause, names: &mut Names) -> Vec<Select<'a>> {
+    let view = bound.program.view;
+    let atoms = Atom::all(clause);
+    let outer = outer_variables(clause);
+    let mut found = Vec::new();
+    for changed in atoms.iter().filter(|atom| atom.relation == view) {
+        // What there must be none of holds anew where a row went.
+        let set = if changed.depth % 2 == 0 {
+            "dejima.members(come)"
+        } else {
+            "dejima.members(gone)"
+        };
+        let mut select = Select::new(bound, &clause.variables);
+        select.row(view, &changed.arguments, set, names);
+        if changed.depth > 0 {
+            for &beside in changed
+                .beside
+                .iter()
+                .filter(|&&beside| atoms[beside].relation != view)
+            {
+                let atom = &atoms[beside];
+                let rows = bound.source(atom.relation).base.sql_name();
+                select.row(atom.relation, &atom.arguments, &rows, names);
+            }
+        }
+        // Inside of a negation a variable of its own means any row again.
+        select.known.retain(|variable, _| outer.contains(variable));
+        let mut number = 0;
+        for item in &clause.items {
+            let is_changed =
+                matches!(item, Item::Row(..)) && changed.depth == 0 && number == changed.number;
+            number += count(item);
+            if !is_changed {
+                select.items(std::slice::from_ref(item), &Wanted(bound), names);
+            }
+        }
+        found.push(select);
+    }
+    found
+}
+
+/// How many atoms an item has.
+fn count(item: &Item) -> usize {
+    match item {
+        Item::Row(..) => 1,
+        Item::None(alternatives) => alternatives.iter().flatten().map(count).sum(),
+        Item::Define(..) | Item::Test(_) => 0,
+    }
+}
+
+/// Refuses what the constraints of the Dejima table refuse.
+fn constraints(bound: &Bound) -> String {
+    let of_view = bound
+        .program
+        .constraints
+        .iter()
+        .filter(|constraint| constraint.scope == Scope::View);
+    of_view
+        .map(|constraint| refuse_if(bound, constraint))
+        .collect()
+}
+
+fn refuse_if(bound: &Bound, constraint: &Constraint) -> String {
+    let names = &mut Names::default();
+    let broken: BTreeSet<String> = of_body(&bound.program, &constraint.body, &[])
+        .iter()
+        .flat_map(|clause| {
+            let fired = fired(bound, clause, names);
+            fired.iter().map(Select::exists).collect::<Vec<_>>()
+        })
+        .collect();
+    if broken.is_empty() {
+        return String::new();
+    }
+    format!(
+        "IF {} THEN\n  PERFORM dejima.refuse_constraint({}, {});\nEND IF;\n",
+        broken.into_iter().collect::<Vec<_>>().join("\n OR "),
+        literal(bound.table.as_str()),
+        literal(&bound.program.constraint_name(constraint)),
+    )
+}
+
+/// After all is written the Dejima table shows what came, and shows nothing under keys that went.
+fn check(bound: &Bound, table: &str) -> String {
+    let found = |name: &str| {
+        let selects = shown(
+            bound,
+            &asked_by_key(bound, name),
+            &Now(bound),
+            &mut Names::default(),
+        );
+        united(&selects)
+    };
+    format!(
+        "IF EXISTS (SELECT FROM dejima.members(come) AS c WHERE NOT EXISTS ({come}))
+  OR EXISTS (SELECT FROM dejima.members(gone) AS g, LATERAL ({gone}) AS s WHERE NOT {comes}) THEN
+  PERFORM dejima.refuse_lost({table});
+END IF;",
+        come = found("c"),
+        gone = found("g"),
+        comes = is_among("g", &key_pairs(bound), "dejima.members(come)"),
+    )
+}

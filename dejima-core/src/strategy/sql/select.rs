@@ -1,0 +1,259 @@
+//! A clause as the FROM and WHERE of one SELECT.
+
+use super::expression::{Known, condition, expression, typed};
+use super::unfold::{Clause, Item};
+use crate::strategy::bound::Bound;
+use crate::strategy::identifier;
+use crate::strategy::program::{Argument, RelationId, Variable};
+
+/// Where the rows of relations are taken from.
+pub(super) trait Tables {
+    /// What stands in FROM for a row of the relation with these values, where they are known.
+    fn rows(&self, relation: RelationId, known: &[Option<String>], names: &mut Names) -> String;
+}
+
+/// Gives every table of a statement a name of its own.
+#[derive(Default)]
+pub(super) struct Names(usize);
+
+impl Names {
+    pub(super) fn next(&mut self) -> String {
+        self.0 += 1;
+        format!("t{}", self.0)
+    }
+}
+
+/// A SELECT in the making.
+pub(super) struct Select<'a> {
+    pub(super) bound: &'a Bound,
+    pub(super) variables: &'a [Variable],
+    pub(super) known: Known,
+    /// Values that variables are to have, once a row gives them one.
+    pub(super) asked: Known,
+    pub(super) from: Vec<String>,
+    pub(super) conditions: Vec<String>,
+}
+
+impl<'a> Select<'a> {
+    pub(super) fn new(bound: &'a Bound, variables: &'a [Variable]) -> Self {
+        Self {
+            bound,
+            variables,
+            known: Known::new(),
+            asked: Known::new(),
+            from: Vec::new(),
+            conditions: Vec::new(),
+        }
+    }
+
+    /// A part of its WHERE that looks for rows of its own.
+    fn inner(&self) -> Self {
+        Self {
+            known: self.known.clone(),
+            ..Self::new(self.bound, self.variables)
+        }
+    }
+
+    pub(super) fn items(&mut self, items: &[Item], tables: &dyn Tables, names: &mut Names) {
+        for item in items {
+            self.item(item, tables, names);
+        }
+    }
+
+    fn item(&mut self, item: &Item, tables: &dyn Tables, names: &mut Names) {
+        match item {
+            Item::Row(relation, arguments) => {
+                let known: Vec<_> = arguments
+                    .iter()
+                    .enumerate()
+                    .map(|(column, argument)| self.value(*relation, column, argument))
+                    .collect();
+                let rows = tables.rows(*relation, &known, names);
+                self.row(*relation, arguments, &rows, names);
+            }
+            Item::None(alternatives) => {
+                for alternative in alternatives {
+                    let mut inner = self.inner();
+                    inner.items(alternative, tables, names);
+                    self.conditions.push(format!("NOT {}", inner.exists()));
+                }
+            }
+            Item::Define(variable, expr) => {
+                let value = expression(expr, self.variables, &self.known);
+                for other in [self.known.get(variable), self.asked.get(variable)]
+                    .into_iter()
+                    .flatten()
+                {
+                    self.conditions.push(same(&value, other, true));
+                }
+                self.known.entry(*variable).or_insert(value);
+            }
+            Item::Test(test) => {
+                self.conditions
+                    .push(condition(test, self.variables, &self.known));
+            }
+        }
+    }
+
+    /// Joins rows of a relation; what is known of them already must be so.
+    pub(super) fn row(
+        &mut self,
+        relation: RelationId,
+        arguments: &[Argument],
+        rows: &str,
+        names: &mut Names,
+    ) {
+        let name = names.next();
+        self.from.push(format!("{rows} AS {name}"));
+        for (column, argument) in arguments.iter().enumerate() {
+            let cell = format!("{name}.{}", self.column(relation, column));
+            match argument {
+                Argument::Any => {}
+                Argument::Constant(value) if value.is_null() => {
+                    self.conditions.push(format!("{cell} IS NULL"));
+                }
+                Argument::Constant(value) => {
+                    let value = typed(value, self.column_type(relation, column));
+                    self.conditions.push(format!("{cell} = {value}"));
+                }
+                Argument::Variable(variable) => {
+                    let may_be_null = self.variables[*variable].nullable
+                        && self.bound.program.relation(relation).columns[column].nullable;
+                    let known = self.known.get(variable);
+                    if let Some(value) = known.or_else(|| self.asked.get(variable)) {
+                        self.conditions.push(same(&cell, value, may_be_null));
+                    }
+                    self.known.entry(*variable).or_insert(cell);
+                }
+            }
+        }
+    }
+
+    /// The value of an argument, if it is known; as a value of its column.
+    fn value(&self, relation: RelationId, column: usize, argument: &Argument) -> Option<String> {
+        match argument {
+            Argument::Any => None,
+            Argument::Variable(variable) => {
+                let known = self.known.get(variable);
+                known.or_else(|| self.asked.get(variable)).cloned()
+            }
+            Argument::Constant(value) => Some(typed(value, self.column_type(relation, column))),
+        }
+    }
+
+    /// Asks for rows whose head has these values, where there are any.
+    pub(super) fn ask(
+        &mut self,
+        relation: RelationId,
+        head: &[Argument],
+        values: &[Option<String>],
+    ) {
+        for (column, (argument, value)) in head.iter().zip(values).enumerate() {
+            let Some(value) = value else { continue };
+            match argument {
+                Argument::Any => {}
+                Argument::Constant(constant) => {
+                    let constant = typed(constant, self.column_type(relation, column));
+                    self.conditions.push(same(&constant, value, true));
+                }
+                Argument::Variable(variable) => match self.asked.get(variable) {
+                    None => {
+                        self.asked.insert(*variable, value.clone());
+                    }
+                    Some(other) => self.conditions.push(same(other, value, true)),
+                },
+            }
+        }
+    }
+
+    /// The quoted name of a column.
+    fn column(&self, relation: RelationId, column: usize) -> String {
+        identifier(&self.bound.program.relation(relation).columns[column].name)
+    }
+
+    fn column_type(&self, relation: RelationId, column: usize) -> &str {
+        self.bound.column_type(relation, column)
+    }
+
+    /// The values of a row, each as a value of that relation's column.
+    pub(super) fn values(&self, relation: RelationId, row: &[Argument]) -> Vec<String> {
+        let of = |(column, argument): (usize, &Argument)| {
+            let type_name = self.column_type(relation, column);
+            match argument {
+                Argument::Any => format!("NULL::{type_name}"),
+                Argument::Constant(value) => typed(value, type_name),
+                Argument::Variable(variable) => match self.known.get(variable) {
+                    Some(value) => format!("{value}::{type_name}"),
+                    None => format!("NULL::{type_name}"),
+                },
+            }
+        };
+        row.iter().enumerate().map(of).collect()
+    }
+
+    /// Its FROM and WHERE.
+    pub(super) fn rest(&self) -> String {
+        let mut text = String::new();
+        if !self.from.is_empty() {
+            text += &format!("\nFROM {}", self.from.join(", "));
+        }
+        if !self.conditions.is_empty() {
+            text += &format!("\nWHERE {}", self.conditions.join(" AND "));
+        }
+        text
+    }
+
+    pub(super) fn exists(&self) -> String {
+        format!("EXISTS (SELECT{})", self.rest())
+    }
+
+    /// Whether a row of what the clause gives comes only once: what its head says determines all rows that it is made of.
+    pub(super) fn is_single(bound: &Bound, clause: &Clause) -> bool {
+        let mut determined: Vec<_> = variables(&clause.head).collect();
+        let mut open: Vec<(&RelationId, &Vec<Argument>)> = Vec::new();
+        for item in &clause.items {
+            if let Item::Row(relation, arguments) = item {
+                open.push((relation, arguments));
+            }
+        }
+        loop {
+            let before = open.len();
+            open.retain(|(relation, arguments)| {
+                let key = &bound.program.relation(**relation).key;
+                let is_found = key.as_ref().is_some_and(|key| {
+                    key.iter().all(|&column| match &arguments[column] {
+                        Argument::Any => false,
+                        Argument::Constant(_) => true,
+                        Argument::Variable(variable) => determined.contains(variable),
+                    })
+                });
+                if is_found {
+                    determined.extend(variables(arguments));
+                }
+                !is_found
+            });
+            if open.is_empty() {
+                return true;
+            }
+            if open.len() == before {
+                return false;
+            }
+        }
+    }
+}
+
+pub(super) fn variables(arguments: &[Argument]) -> impl Iterator<Item = usize> {
+    arguments.iter().filter_map(|argument| match argument {
+        Argument::Variable(variable) => Some(*variable),
+        _ => None,
+    })
+}
+
+/// Two values are the same; only `=` can be looked up in an index.
+pub(super) fn same(left: &str, right: &str, may_be_null: bool) -> String {
+    if may_be_null {
+        format!("{left} IS NOT DISTINCT FROM {right}")
+    } else {
+        format!("{left} = {right}")
+    }
+}
