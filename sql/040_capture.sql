@@ -83,8 +83,6 @@ BEGIN
   -- Looked up by xid, never in a setting: the row goes when its savepoint is rolled back.
   SELECT t.voted INTO has_voted FROM dejima.transaction AS t WHERE t.xid = pg_current_xact_id();
   IF NOT FOUND THEN
-    -- After SET CONSTRAINTS ALL IMMEDIATE the hook would run at once, in the middle of the client's first statement.
-    SET CONSTRAINTS dejima.hook DEFERRED;
     INSERT INTO dejima.transaction (gid, xid, started)
     SELECT p.name || ':' || gen_random_uuid(), pg_current_xact_id(), clock_timestamp() FROM dejima.peer AS p WHERE p.one_row
     RETURNING gid INTO STRICT new_gid;
