@@ -86,7 +86,9 @@ fn a_file_is_read() {
         config.seeds[&table("ShareGovBank")],
         ["http://127.0.0.1:7002"]
     );
-    let declared = &config.tables[0];
+    let TableDeclaration::Columns(declared) = &config.tables[0] else {
+        panic!("columns of a base table");
+    };
     assert_eq!(
         (
             declared.columns[1].name.as_str(),
