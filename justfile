@@ -64,3 +64,7 @@ fuzz SECONDS="60":
 # Every strategy of strategies/: verdict and time; ends with one line: as expected, not as expected.
 corpus:
     cargo test --quiet --locked --package dejima-testbed --test corpus
+
+# The SQL of every accepted strategy on a real PostgreSQL: random databases and changes; the last line says how many.
+strategies DATABASES="200" SEED="1":
+    cargo test --quiet --locked --package dejima-testbed --test strategies -- {{DATABASES}} {{SEED}}

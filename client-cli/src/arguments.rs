@@ -82,6 +82,8 @@ pub(crate) enum Strategy {
     Check(StrategyCheck),
     /// Show the put rules that a strategy comes to, and which base columns its Dejima table hangs on.
     Explain(StrategyFile),
+    /// Print the SQL that a strategy becomes, for review. Nothing is connected to, and nothing is run.
+    Sql(StrategyFile),
 }
 
 #[derive(Debug, Args)]

@@ -177,3 +177,23 @@ fn a_schema_says_what_the_base_tables_are() {
         text(&output)
     );
 }
+
+#[test]
+fn the_sql_of_a_strategy_is_shown_for_review() {
+    let output = strategy(&["sql"], &["join/read.sql"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let shown = text(&output);
+    for expected in [
+        "CREATE OR REPLACE VIEW dejima_tables.\"sale\"",
+        "CREATE OR REPLACE FUNCTION dejima.derive_1()",
+        "CREATE OR REPLACE FUNCTION dejima.put_1(jsonb)",
+        "INSTEAD OF INSERT OR UPDATE OR DELETE",
+    ] {
+        assert!(shown.contains(expected), "{expected} is not in:\n{shown}");
+    }
+    // Nothing that is made can be executed by everybody.
+    let made = shown.matches("CREATE OR REPLACE FUNCTION").count();
+    assert_eq!(shown.matches("FROM PUBLIC").count(), made, "{shown}");
+    let output = strategy(&["sql"], &["refused/recursion.dl"]);
+    assert_eq!(output.status.code(), Some(3));
+}

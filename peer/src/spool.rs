@@ -245,3 +245,105 @@ impl Sections {
         InvalidCapture { section, why }.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dejima_core::delta::Column;
+
+    use super::*;
+
+    /// Two Dejima tables over one base table, each with a key of its own.
+    fn schemas() -> BTreeMap<TableName, Schema> {
+        let column = |name: &str| Column {
+            name: name.into(),
+            type_name: "text".into(),
+        };
+        let schema = Schema {
+            columns: vec![column("k")],
+            key: vec![0],
+        };
+        let of = |name| (TableName::new(name).expect("a name"), schema.clone());
+        BTreeMap::from(["T", "U"].map(of))
+    }
+
+    fn plan(text: &[u8], rows_max: u64) -> Result<Spool, Unusable> {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(text)?;
+        let bytes_max = u64::MAX;
+        let limits = BatchLimits {
+            rows_max,
+            bytes_max,
+        };
+        Spool::plan(file, &schemas(), limits)
+    }
+
+    /// The new values of each batch.
+    fn batches(text: &str, rows_max: u64) -> Vec<Vec<String>> {
+        let mut spool = plan(text.as_bytes(), rows_max).expect("it is a capture");
+        let mut batches = vec![];
+        while !spool.is_empty() {
+            let (captured, _) = spool.next().expect("it can be read");
+            let value = |row: Captured| row.new.and_then(|row| row[0].clone());
+            let values = captured.into_iter().filter_map(value);
+            batches.push(values.map(|value| value.to_string()).collect());
+        }
+        batches
+    }
+
+    #[test]
+    fn what_one_base_row_shows_in_several_dejima_tables_is_one() {
+        let text = "[1,0,\"T\"]\n\n{{a},{b}}\n[1,0,\"U\"]\n\n{{x},{y}}\n";
+        assert_eq!(batches(text, 2), [["a", "x"], ["b", "y"]]);
+        // The second base row has no row in the one table, the first has none in the other.
+        let text = "[1,0,\"T\"]\n\n{{a},{NULL},{c}}\n[1,0,\"U\"]\n\n{{NULL},{y},{z}}\n";
+        assert_eq!(
+            batches(text, 1),
+            [vec!["a"], vec!["y"], vec!["c", "z"]],
+            "larger than a batch may be, and one all the same"
+        );
+    }
+
+    #[test]
+    fn base_rows_at_one_place_of_different_sections_are_two() {
+        let text = "[1,0,\"T\"]\n\n{{a}}\n[1,1,\"T\"]\n\n{{b}}\n[1,2,\"T\"]\n\n{{c}}\n";
+        assert_eq!(batches(text, 1), [["a"], ["b"], ["c"]]);
+    }
+
+    #[test]
+    fn statements_stay_one_after_the_other() {
+        let text = "[1,0,\"T\"]\n\n{{a},{b}}\n[2,0,\"T\"]\n{{b},{a}}\n{{c},{d}}\n";
+        assert_eq!(batches(text, 9), [["a", "b", "c", "d"]]);
+    }
+
+    /// The file is read bit by bit, and one bit may end in the middle of a character.
+    #[test]
+    fn a_character_that_was_read_in_two_parts_is_whole() {
+        let long = "€".repeat(READ_BYTES);
+        for before in ["", "a", "ab"] {
+            let value = format!("{before}{long}");
+            let text = format!("[1,0,\"T\"]\n\n{{{{{value}}}}}\n");
+            assert_eq!(batches(&text, 1), [[value]]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_capture_is_refused_with_its_place() {
+        let heading = InvalidSection::Heading("it has no end".to_owned());
+        for (text, section, why) in [
+            // No section is read of what is no text.
+            (
+                &b"[1,0,\"T\"]\n\n{{\xFF}}\n"[..],
+                1,
+                InvalidSection::Encoding,
+            ),
+            (b"[1,0,\"T\"]\n\n{{\xE2\x82", 2, InvalidSection::Array),
+            (b"[1,0,\"T\"]\n\n{{a}", 2, InvalidSection::Array),
+            (b"[1,0", 2, heading),
+        ] {
+            let whole = b"[1,0,\"T\"]\n\n{{a}}\n";
+            let error = plan(&[whole, text].concat(), 1).expect_err("it is broken");
+            let expected = Unusable::Unreadable(InvalidCapture { section, why });
+            assert_eq!(error, expected);
+        }
+    }
+}

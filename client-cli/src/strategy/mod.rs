@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod sql;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ pub(crate) fn run(command: Strategy, output: Output) -> anyhow::Result<u8> {
         Strategy::Explain(StrategyFile { file, schema }) => {
             explain::explain(&file, schema.as_deref(), output)
         }
+        Strategy::Sql(StrategyFile { file, schema }) => sql::sql(&file, schema.as_deref(), output),
     }
 }
 

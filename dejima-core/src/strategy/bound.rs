@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::program::{Predicate, Program, Relation, RelationId};
 use super::value::Sort;
-use super::{BaseColumn, BaseTable, identifier};
+use super::{BaseColumn, BaseTable, UniqueKey, identifier};
 use crate::delta::{Column, ColumnIndex, Schema};
 use crate::name::{IDENTIFIER_BYTES_MAX, TableName};
 
@@ -241,6 +241,57 @@ fn type_name(written: &str) -> String {
     .to_owned()
 }
 
+/// Without length or precision.
+fn base_type(written: &str) -> String {
+    let written = type_name(written);
+    match (written.find('('), written.find(')')) {
+        (Some(open), Some(close)) => {
+            format!("{}{}", written[..open].trim_end(), &written[close + 1..])
+        }
+        _ => written,
+    }
+}
+
+fn declared(
+    program: &Program,
+    relation: RelationId,
+    schema: &str,
+    name: &str,
+    oid: u32,
+) -> BaseTable {
+    let declared = program.relation(relation);
+    let column = |column: &super::program::Column| {
+        let type_name = base_type(&column.type_name);
+        BaseColumn {
+            name: column.name.clone(),
+            not_null: !column.nullable,
+            has_default: false,
+            generated: false,
+            keeps_spaces: false,
+            local_type: None,
+            base_type: type_name.clone(),
+            type_name,
+        }
+    };
+    let key = declared.key.iter().map(|key| UniqueKey {
+        columns: key
+            .iter()
+            .map(|&at| declared.columns[at].name.clone())
+            .collect(),
+        operators: vec!["OPERATOR(pg_catalog.=)".to_owned(); key.len()],
+        deferrable: false,
+    });
+    BaseTable {
+        oid,
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+        columns: declared.columns.iter().map(column).collect(),
+        is_partitioned: false,
+        toast: None,
+        unique_keys: key.collect(),
+    }
+}
+
 impl Bound {
     /// Binds a program. `bases` are the base tables found, by relation; `types` the types of the Dejima table's columns in
     /// PostgreSQL's own spelling, without length or precision, where it knows them.
@@ -263,6 +314,26 @@ impl Bound {
             schema,
             program,
         })
+    }
+
+    /// As if a database had the base tables just as the program declares them; for SQL that is shown and not run. Tables get
+    /// numbers from 1 in place of PostgreSQL's ids.
+    pub fn as_declared(table: TableName, program: Arc<Program>) -> Result<Self, Unbound> {
+        let names = Names::of(&program);
+        let tables = names.tables.iter().zip(1..);
+        let bases = tables.map(|((&relation, (schema, name)), oid)| {
+            (
+                relation,
+                Arc::new(declared(&program, relation, schema, name, oid)),
+            )
+        });
+        let bases = bases.collect();
+        let types: Vec<_> = names
+            .types
+            .iter()
+            .map(|name| Some(base_type(name)))
+            .collect();
+        Self::new(table, 1, program, &bases, &types)
     }
 
     /// A base table of the program.

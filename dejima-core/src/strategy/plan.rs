@@ -16,7 +16,7 @@ use crate::name::{IDENTIFIER_BYTES_MAX, TableName};
 pub enum Invalid {
     /// A program does not fit the database.
     #[error(transparent)]
-    Unbound(#[from] Unbound),
+    Unbound(Box<Unbound>),
     /// Two declarations of one name.
     #[error("Dejima table \"{table}\" is declared twice; remove one of the declarations")]
     Twice {
@@ -230,7 +230,8 @@ pub fn plan(
 ) -> Result<Plan, Invalid> {
     let mut seen = BTreeSet::new();
     for program in &programs {
-        program.check_shared()?;
+        let shared = program.check_shared();
+        shared.map_err(|unbound| Invalid::Unbound(Box::new(unbound)))?;
         if !seen.insert(&program.table) {
             return Err(Invalid::Twice {
                 table: program.table.clone(),

@@ -7,6 +7,7 @@ use dejima_testbed::{Layout, World, WorldOptions, connect};
 use crate::Result;
 use crate::compare::Databases;
 use crate::difference::Difference;
+use crate::order::Snapshots;
 use crate::refusal::deliberate;
 use crate::script::{Ending, Script, Step, Transaction, verb};
 use crate::session::{Outcome, Session};
@@ -22,6 +23,7 @@ const PREPARED: [&str; 2] = ["client at the peer", "client at the plain database
 pub(crate) struct Bed {
     world: World,
     databases: Databases,
+    snapshots: Snapshots,
     peer: Session,
     plain: Session,
 }
@@ -81,6 +83,7 @@ impl Bed {
             peer: Session::open(&cluster.url(OFFICE, OFFICE)).await?,
             plain: Session::open(&cluster.url(OFFICE, PLAIN)).await?,
             databases: Databases { plain, peers },
+            snapshots: Snapshots::default(),
             world,
         })
     }
@@ -105,8 +108,9 @@ impl Bed {
     /// Empties all tables. New sessions: what an earlier script left there is no part of this one.
     async fn reset(&mut self) -> Result<()> {
         let cluster = self.world.cluster(OFFICE);
-        self.peer.renew(&cluster.url(OFFICE, OFFICE)).await?;
-        self.plain.renew(&cluster.url(OFFICE, PLAIN)).await?;
+        let urls = [OFFICE, PLAIN].map(|database| cluster.url(OFFICE, database));
+        self.peer.renew(&urls[0]).await?;
+        self.plain.renew(&urls[1]).await?;
         self.world.await_quiet().await?;
         self.databases
             .plain
@@ -115,7 +119,7 @@ impl Bed {
         for (peer, database) in &self.databases.peers {
             database.batch_execute(&reset_sql(peer)).await?;
         }
-        Ok(())
+        self.snapshots.take([&urls[0], &urls[1]]).await
     }
 
     /// A client tries again when he is told to, and so does this one: a change may still be on its way to a peer.
@@ -187,7 +191,8 @@ impl Bed {
         let peer = self.peer.execute(at_peer).await?;
         let is_stale = peer.is_stale();
         if is_stale || count_deliberate(&peer, tally) {
-            self.plain.queue("ROLLBACK");
+            // At once: after the last transaction nothing would send it, and its locks would hold up the comparison.
+            self.plain.execute("ROLLBACK").await?;
             return Ok(if is_stale { End::Stale } else { End::Failed });
         }
         let plain = self.plain.execute(at_plain).await?;

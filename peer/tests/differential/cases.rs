@@ -6,7 +6,7 @@ use crate::statement::Statement;
 /// A name, and the transactions: each a list of statements.
 type Case = (&'static str, &'static [&'static [&'static str]]);
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 12] = [
     (
         // The peer refuses the first statement of the block, so it takes no number; the plain database does.
         "a refusal keeps a number from being taken",
@@ -18,6 +18,24 @@ const CASES: [Case; 11] = [
                 "DO $$ BEGIN UPDATE public.person SET name = 'y'; INSERT INTO public.ticket DEFAULT VALUES; END $$",
             ],
             &["INSERT INTO public.ticket DEFAULT VALUES RETURNING id"],
+        ],
+    ),
+    (
+        // What the peer refused left a dead row at the plain side alone, which filled the page. When its place is given away, the
+        // rows lie in another order, and take their numbers in it.
+        "the rows of both sides take their numbers in one order",
+        &[
+            &[
+                "INSERT INTO public.ticket (id, title) SELECT i, repeat('x', 1460) FROM generate_series(101, 103) AS i",
+            ],
+            &[
+                "INSERT INTO public.person (id) VALUES (1)",
+                "SET CONSTRAINTS ALL IMMEDIATE",
+                "DO $$ BEGIN UPDATE public.person SET name = 'y'; UPDATE public.ticket SET weight = 0 WHERE id = 103; END $$",
+            ],
+            &["UPDATE public.ticket SET weight = 1 WHERE id = 101"],
+            &["UPDATE public.ticket SET weight = 2 WHERE id = 102"],
+            &["UPDATE public.ticket SET id = DEFAULT"],
         ],
     ),
     (

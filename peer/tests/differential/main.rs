@@ -11,6 +11,7 @@ mod cases;
 mod compare;
 mod difference;
 mod generate;
+mod order;
 mod refusal;
 mod schema;
 mod script;

@@ -305,7 +305,7 @@ async fn a_database_that_is_not_ready_is_refused() {
     );
     assert_eq!(connect(|_| ()).await, expected);
     bed.admin("UPDATE dejima.peer SET version = 0");
-    assert!(connect(|_| ()).await.contains("has version 0 of Dejima's schema, and this peer needs version 5; install again as superuser"));
+    assert!(connect(|_| ()).await.contains("has version 0 of Dejima's schema, and this peer needs version 6; install again as superuser"));
     bed.admin("DROP SCHEMA dejima CASCADE");
     assert_eq!(
         connect(|_| ()).await,

@@ -62,13 +62,9 @@ impl<'a> State<'a> {
     /// What does not hold when the Dejima table is to have these rows; `None` if its constraints refuse them.
     pub(super) fn unput(&self, wanted: &Rows) -> Result<Option<Vec<Obligation>>, Failure> {
         let program = self.program;
-        let evaluation = Evaluation::of(program, self.before, wanted)?;
-        for constraint in &program.constraints {
-            if constraint.scope == Scope::View && evaluation.witness(&constraint.body)?.is_some() {
-                return Ok(None);
-            }
-        }
-        let change = evaluation.change();
+        let Some(change) = accepted(program, self.before, wanted)? else {
+            return Ok(None);
+        };
         // The database refuses such a change, whatever else it would do.
         let nulls = nulls(program, &change);
         if !nulls.is_empty() {
@@ -91,7 +87,32 @@ impl<'a> State<'a> {
     }
 }
 
+/// What put writes so that the Dejima table shows the wanted rows; nothing if its constraints refuse them.
+fn accepted(
+    program: &Program,
+    before: &Database,
+    wanted: &Rows,
+) -> Result<Option<Change>, Failure> {
+    let evaluation = Evaluation::of(program, before, wanted)?;
+    for constraint in &program.constraints {
+        if constraint.scope == Scope::View && evaluation.witness(&constraint.body)?.is_some() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(evaluation.change()))
+}
+
 impl Case {
+    /// What put writes here; nothing if the constraints of the Dejima table refuse what is wanted.
+    pub fn accepted(&self, program: &Program) -> Result<Option<Change>, Failure> {
+        accepted(program, &self.before, &self.wanted)
+    }
+
+    /// Whether its base tables keep their constraints.
+    pub fn is_possible(&self, program: &Program) -> bool {
+        State::new(program, &self.before).is_some()
+    }
+
     /// Whether the obligation does not hold here.
     pub fn refutes(&self, program: &Program, obligation: Obligation) -> bool {
         let Some(state) = State::new(program, &self.before) else {

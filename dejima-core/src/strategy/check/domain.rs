@@ -263,6 +263,28 @@ fn neighbours(value: &Value) -> Vec<Value> {
     }
 }
 
+/// A value of a type that is only copied and compared, as far as it is known how its values look.
+fn of_type(name: &str, number: u8, letter: &str) -> String {
+    match name {
+        "uuid" => format!("00000000-0000-0000-0000-{number:012x}"),
+        "json" | "jsonb" => format!("{{\"{letter}\": {number}}}"),
+        "timestamptz" | "timestamp with time zone" => {
+            format!("2024-01-{:02} 12:00:00+00", 1 + number % 28)
+        }
+        "time" | "time without time zone" => format!("12:00:{:02}", number % 60),
+        "interval" if number == 1 => "1 day".to_owned(),
+        "interval" => format!("{number} days"),
+        "int4range" | "int8range" => format!("[{number},{})", number + 1),
+        "bytea" => format!("\\x{number:02x}"),
+        "inet" | "cidr" => format!("10.0.0.{number}"),
+        array if array.ends_with("[]") => match Sort::of_type(array.trim_end_matches("[]")) {
+            Sort::Text => format!("{{{letter}}}"),
+            _ => format!("{{{number}}}"),
+        },
+        _ => letter.to_owned(),
+    }
+}
+
 /// Values that no program is likely to speak about.
 fn fresh(sort: &Sort) -> impl Iterator<Item = Value> + use<> {
     let sort = sort.clone();
@@ -273,7 +295,7 @@ fn fresh(sort: &Sort) -> impl Iterator<Item = Value> + use<> {
             Sort::Integer | Sort::Boolean => Value::Integer(number.into()),
             Sort::Numeric | Sort::Float => Value::Numeric(Decimal::whole(number.into())),
             Sort::Text => Value::Text(letter().into()),
-            Sort::Opaque(_) => Value::Opaque(letter().into()),
+            Sort::Opaque(ref name) => Value::Opaque(of_type(name, number, &letter()).into()),
             Sort::Date => Value::Date(day),
             Sort::Timestamp => Value::Timestamp(day * 86_400_000_000),
         }

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Obligation;
-use super::case::{Case, State, broken_source};
+use super::case::{Case, State};
 use super::domain::Domain;
-use super::random::Random;
+use super::sample::Sample;
 use super::shrink::shrunk;
 use crate::strategy::evaluate::{Database, Row, Rows};
 use crate::strategy::program::{Program, RelationId};
@@ -58,7 +58,7 @@ pub fn search(program: &Program, open: &BTreeSet<Obligation>, effort: Effort) ->
         program,
         domain: Domain::of(program),
         open: open.clone(),
-        random: Random::new(effort.seed),
+        sample: Sample::new(program, effort.seed),
         found: Found::default(),
     };
     for size in 0..=SIZE_MAX {
@@ -83,8 +83,8 @@ pub fn search(program: &Program, open: &BTreeSet<Obligation>, effort: Effort) ->
 struct Search<'a> {
     program: &'a Program,
     domain: Domain,
+    sample: Sample<'a>,
     open: BTreeSet<Obligation>,
-    random: Random,
     found: Found,
 }
 
@@ -191,68 +191,15 @@ impl Search<'_> {
 
     /// Tries a random database that keeps the constraints, and some random changes.
     fn any(&mut self) {
-        let mut database = Database::default();
-        let sources: Vec<RelationId> = self.sources().collect();
-        for source in sources {
-            for _ in 0..self.random.below(4) {
-                let row = self.random_row(source);
-                database.0.entry(source).or_default().insert(row);
-            }
-        }
-        self.mend(&mut database);
+        let database = self.sample.database();
         let Some(state) = State::new(self.program, &database) else {
             return;
         };
         self.found.databases += 1;
         self.steady(&state);
         for _ in 0..CHANGES {
-            let mut wanted = state.shown.clone();
-            for _ in 0..=self.random.below(3) {
-                self.change_randomly(&mut wanted);
-            }
+            let wanted = self.sample.wanted(&state.shown);
             self.put(&state, &wanted);
-        }
-    }
-
-    fn random_row(&mut self, relation: RelationId) -> Row {
-        let columns = self.domain.columns(relation);
-        columns
-            .iter()
-            .map(|values| self.random.of(values).clone())
-            .collect()
-    }
-
-    /// Takes rows out until no constraint of the base tables is broken.
-    fn mend(&mut self, database: &mut Database) {
-        while let Ok(Some(rows)) = broken_source(self.program, database) {
-            if rows.is_empty() {
-                return;
-            }
-            let (relation, row) = self.random.of(&rows).clone();
-            database.0.entry(relation).or_default().remove(&row);
-        }
-    }
-
-    /// Deletes, inserts, or changes one value.
-    fn change_randomly(&mut self, wanted: &mut Rows) {
-        let view = self.program.view;
-        let rows: Vec<Row> = wanted.iter().cloned().collect();
-        let kind = self.random.below(4);
-        if rows.is_empty() || kind == 0 {
-            wanted.insert(self.random_row(view));
-            return;
-        }
-        let mut row = self.random.of(&rows).clone();
-        if kind != 1 {
-            // Two rows alike but for one value are what keys are about.
-            if kind == 2 {
-                wanted.remove(&row);
-            }
-            let column = self.random.below(row.len());
-            row[column] = self.random.of(&self.domain.columns(view)[column]).clone();
-            wanted.insert(row);
-        } else {
-            wanted.remove(&row);
         }
     }
 

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use super::expression::expression;
+use super::expression::{condition, expression};
 use super::get::{
     Now, asked_by_key, get_clauses, is_among, key_columns, shown, source_columns, source_pairs,
     united, view_columns,
@@ -287,10 +287,9 @@ impl<'a> Seen<'a> {
                     let value = expression(expr, self.select.variables, &self.select.known);
                     self.select.known.entry(*variable).or_insert(value);
                 }
-                Item::Test(condition) if self.knows(condition) => {
-                    let condition =
-                        expression(condition, self.select.variables, &self.select.known);
-                    self.select.conditions.push(condition);
+                Item::Test(test) if self.knows(test) => {
+                    let test = condition(test, self.select.variables, &self.select.known);
+                    self.select.conditions.push(test);
                 }
                 _ => {}
             }
@@ -332,7 +331,10 @@ fn keys(bound: &Bound) -> String {
             ));
         }
     }
-    united(&selects)
+    format!(
+        "SELECT DISTINCT * FROM ({}) AS k",
+        selects.join("\nUNION ALL\n")
+    )
 }
 
 /// The variables that the key of a row is made of.

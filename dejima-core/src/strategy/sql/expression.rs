@@ -74,9 +74,8 @@ pub(super) fn expression(expr: &Expr, variables: &[Variable], known: &Known) -> 
         Expr::Binary(operator, left, right) => {
             let (left_sql, right_sql) = (of(left), of(right));
             let operator = match operator {
-                // An index can find what is equal, and only that.
                 BinaryOperator::Same
-                    if !may_be_null(left, variables) || !may_be_null(right, variables) =>
+                    if !may_be_null(left, variables) && !may_be_null(right, variables) =>
                 {
                     "="
                 }
@@ -95,6 +94,22 @@ pub(super) fn expression(expr: &Expr, variables: &[Variable], known: &Known) -> 
             };
             format!("{name}({})", arguments.join(", "))
         }
+    }
+}
+
+/// A condition that has to be true. An index finds what is equal, so `=` stands where it says the same: not below a NOT.
+pub(super) fn condition(expr: &Expr, variables: &[Variable], known: &Known) -> String {
+    match expr {
+        Expr::Binary(BinaryOperator::Same, left, right)
+            if !may_be_null(left, variables) || !may_be_null(right, variables) =>
+        {
+            let (left, right) = (
+                expression(left, variables, known),
+                expression(right, variables, known),
+            );
+            format!("{left} = {right}")
+        }
+        other => expression(other, variables, known),
     }
 }
 

@@ -329,9 +329,9 @@ fn effects(bound: &Bound, head: Predicate) -> String {
         })
         .collect();
     format!(
-        "(SELECT coalesce(array_agg(ROW({})::{base}), '{{}}') FROM ({}) AS e WHERE {not}{exists})",
+        "(SELECT coalesce(array_agg(ROW({})::{base}), '{{}}') FROM (SELECT DISTINCT * FROM ({}) AS s) AS e WHERE {not}{exists})",
         whole.join(", "),
-        united(&selects),
+        selects.join("\nUNION ALL\n"),
         base = source.base.sql_name(),
     )
 }
@@ -366,7 +366,8 @@ fn fired<'a>(bound: &'a Bound, clause: &'a Clause, names: &mut Names) -> Vec<Sel
         select.known.retain(|variable, _| outer.contains(variable));
         let mut number = 0;
         for item in &clause.items {
-            let is_changed = changed.depth == 0 && number == changed.number;
+            let is_changed =
+                matches!(item, Item::Row(..)) && changed.depth == 0 && number == changed.number;
             number += count(item);
             if !is_changed {
                 select.items(std::slice::from_ref(item), &Wanted(bound), names);

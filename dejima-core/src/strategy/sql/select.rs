@@ -1,6 +1,6 @@
 //! A clause as the FROM and WHERE of one SELECT.
 
-use super::expression::{Known, expression, typed};
+use super::expression::{Known, condition, expression, typed};
 use super::unfold::{Clause, Item};
 use crate::strategy::bound::Bound;
 use crate::strategy::identifier;
@@ -88,9 +88,9 @@ impl<'a> Select<'a> {
                 }
                 self.known.entry(*variable).or_insert(value);
             }
-            Item::Test(condition) => {
+            Item::Test(test) => {
                 self.conditions
-                    .push(expression(condition, self.variables, &self.known));
+                    .push(condition(test, self.variables, &self.known));
             }
         }
     }

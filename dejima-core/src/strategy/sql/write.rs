@@ -14,7 +14,9 @@ use crate::strategy::{identifier, literal};
 /// The statements that write all base tables.
 pub(super) fn all(bound: &Bound, written: &[RelationId]) -> String {
     let ordered = referred_first(bound, written);
-    let is_referred = |relation: &RelationId| references(bound).any(|(_, to)| to == *relation);
+    let is_referred = |relation: &RelationId| {
+        refers_to_itself(bound, *relation) || references(bound).any(|(_, to)| to == *relation)
+    };
     let mut text = String::new();
     for relation in ordered
         .iter()
@@ -24,8 +26,12 @@ pub(super) fn all(bound: &Bound, written: &[RelationId]) -> String {
         text += &delete(bound, *relation);
     }
     for &relation in &ordered {
-        text += &insert(bound, relation);
-        text += &update(bound, relation);
+        // An update may refer to what is inserted, or make room for it.
+        let mut steps = [update(bound, relation), insert(bound, relation)];
+        if refers_to_itself(bound, relation) {
+            steps.reverse();
+        }
+        text += &steps.concat();
     }
     for relation in ordered
         .iter()
@@ -35,6 +41,17 @@ pub(super) fn all(bound: &Bound, written: &[RelationId]) -> String {
         text += &delete(bound, *relation);
     }
     text
+}
+
+fn refers_to_itself(bound: &Bound, table: RelationId) -> bool {
+    let mut kinds = bound
+        .program
+        .constraints
+        .iter()
+        .map(|constraint| &constraint.kind);
+    kinds.any(|kind| {
+        matches!(kind, ConstraintKind::ForeignKey { relation, target, .. } if *relation == table && *target == table)
+    })
 }
 
 /// Foreign keys from one base table to another.
@@ -219,7 +236,7 @@ fn update(bound: &Bound, relation: RelationId) -> String {
         .iter()
         .map(|(text, name, _)| {
             format!(
-                "  IF changed = ARRAY[{text}] THEN\n    {};\n    GET DIAGNOSTICS done = ROW_COUNT;\n  ELS",
+                "IF changed = ARRAY[{text}] THEN\n    {};\n    GET DIAGNOSTICS done = ROW_COUNT;\n  ELS",
                 update(&format!("{name} = i.{name}"), &here, "changed")
             )
         })
@@ -234,7 +251,7 @@ fn update(bound: &Bound, relation: RelationId) -> String {
     format!(
         "IF cardinality(deleted_{relation}) > 0 AND cardinality(inserted_{relation}) > 0 THEN
 FOR changed, expected IN SELECT {changed}, count(*) FROM {here} GROUP BY 1 LOOP
-{branches}E
+  {branches}E
     EXECUTE {head} || (SELECT string_agg(a.assignment, ', ') FROM (VALUES {assignments}) AS a(name, assignment) WHERE a.name = ANY (changed)) || {rest}
     USING deleted_{relation}, inserted_{relation}, changed;
     GET DIAGNOSTICS done = ROW_COUNT;
