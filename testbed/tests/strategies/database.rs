@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use dejima_core::database::{Installation, install};
 use dejima_core::name::{PeerName, TableName};
@@ -17,6 +18,7 @@ pub(crate) struct TestDatabase {
     admin: Client,
     /// A session of the peer's own: it has no hook.
     session: Client,
+    session_url: String,
 }
 
 /// A strategy in its database.
@@ -42,11 +44,13 @@ pub(crate) fn said(error: tokio_postgres::Error) -> String {
     }
 }
 
-async fn connect(url: &str) -> Client {
+async fn quiet_session(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls)
         .await
         .expect("a session");
     tokio::spawn(connection);
+    let settings = "SET client_min_messages = warning; SET search_path = pg_catalog";
+    client.batch_execute(settings).await.expect("settings");
     client
 }
 
@@ -62,14 +66,12 @@ impl TestDatabase {
         install(&url, &installation)
             .await
             .expect("Dejima can be installed");
-        let this = Self {
-            admin: connect(&url).await,
-            session: connect(&cluster.url("dejima", name)).await,
-        };
-        let quiet = "SET client_min_messages = warning; SET search_path = pg_catalog";
-        this.admin.batch_execute(quiet).await.expect("settings");
-        this.session.batch_execute(quiet).await.expect("settings");
-        this
+        let session_url = cluster.url("dejima", name);
+        Self {
+            admin: quiet_session(&url).await,
+            session: quiet_session(&session_url).await,
+            session_url,
+        }
     }
 
     /// Makes the base tables and the strategy's SQL.
@@ -339,23 +341,25 @@ impl Bed<'_> {
 
     /// What was captured of the Dejima table: rows that went, rows that came. Forgets it.
     pub(crate) async fn captured(&self) -> Outcome<(Vec<Text>, Vec<Text>)> {
-        self.run("SELECT dejima.derive()").await?;
-        let side = |side: &str| {
-            format!(
-                "SELECT ARRAY(SELECT unnest(i.image)) FROM dejima.delta AS d, dejima.rows(d.{side}) AS i(image) WHERE d.xid = pg_current_xact_id()"
-            )
-        };
-        let mut sides = Vec::new();
-        for name in ["old", "new"] {
-            let rows = self.query(&side(name)).await?;
-            let mut rows: Vec<Text> = rows.iter().map(|row| row.get(0)).collect();
-            rows.sort();
-            sides.push(rows);
+        captured(&self.database.session).await
+    }
+
+    /// Another session like the one that everything else runs in.
+    pub(crate) async fn another_session(&self) -> Client {
+        quiet_session(&self.database.session_url).await
+    }
+
+    /// Returns when a query finds that somebody waits for a lock; nothing else can tell.
+    pub(crate) async fn until_somebody_waits(&self, query: &str, deadline: Instant) -> Outcome<()> {
+        loop {
+            let waiting: i64 = self.query(query).await?[0].get(0);
+            if waiting > 0 {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err("nobody waits for a lock".into());
+            }
         }
-        self.run("DELETE FROM dejima.delta WHERE xid = pg_current_xact_id()")
-            .await?;
-        let new = sides.pop().unwrap_or_default();
-        Ok((sides.pop().unwrap_or_default(), new))
     }
 
     /// The same as it should be: what the view showed before, and does not now, and the other way round.
@@ -378,6 +382,28 @@ impl Bed<'_> {
         rows.sort();
         Ok(rows)
     }
+}
+
+/// What the transaction of a session captured: rows that went, rows that came. Forgets it.
+pub(crate) async fn captured(client: &Client) -> Outcome<(Vec<Text>, Vec<Text>)> {
+    client
+        .batch_execute("SELECT dejima.derive()")
+        .await
+        .map_err(said)?;
+    let mut sides = Vec::new();
+    for side in ["old", "new"] {
+        let sql = format!(
+            "SELECT ARRAY(SELECT unnest(i.image)) FROM dejima.delta AS d, dejima.rows(d.{side}) AS i(image) WHERE d.xid = pg_current_xact_id()"
+        );
+        let rows = client.query(&sql, &[]).await.map_err(said)?;
+        let mut rows: Vec<Text> = rows.iter().map(|row| row.get(0)).collect();
+        rows.sort();
+        sides.push(rows);
+    }
+    let forget = "DELETE FROM dejima.delta WHERE xid = pg_current_xact_id()";
+    client.batch_execute(forget).await.map_err(said)?;
+    let new = sides.pop().unwrap_or_default();
+    Ok((sides.pop().unwrap_or_default(), new))
 }
 
 fn read_value(text: Option<String>, sort: &Sort) -> Outcome<Value> {

@@ -10,6 +10,7 @@
 mod case;
 mod database;
 mod shrink;
+mod together;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -89,6 +90,20 @@ fn main() -> ExitCode {
     let cluster = Cluster::start(&scratch, ClusterOptions::named("strategies")).expect("a server");
     let next = AtomicUsize::new(0);
     let failed = AtomicUsize::new(0);
+    if arguments.only.is_none() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let checked = runtime.block_on(async {
+            let mut database = TestDatabase::create(&cluster, "together").await;
+            together::check(&mut database, &folder).await
+        });
+        match checked {
+            Ok(()) => println!("two transactions at once: as expected"),
+            Err(why) => {
+                failed.fetch_add(1, Ordering::Relaxed);
+                println!("two transactions at once FAILED\n{why}\n");
+            }
+        }
+    }
     let session = |number: usize| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
