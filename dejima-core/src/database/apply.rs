@@ -16,7 +16,7 @@ use crate::strategy::{Part, PartKind, TableDeclaration, identifier};
 
 const PREPARED: &str =
     "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY gid";
-const BASE_TABLE: &str = "SELECT to_regclass($1::text)::text";
+const BASE_TABLE: &str = "SELECT $1::oid::regclass::text";
 /// What is there, and the unique keys that it relies on.
 const KEEP: &str = "
 INSERT INTO dejima.applied (parts, keys)
@@ -208,9 +208,9 @@ impl Database {
     }
 
     async fn base_name(&self, transaction: &Transaction<'_>, oid: u32) -> Result<String, Error> {
-        let row = transaction.query_one(BASE_TABLE, &[&oid.to_string()]).await;
+        let row = transaction.query_one(BASE_TABLE, &[&oid]).await;
         let row = row.map_err(|e| self.failed("reading the names of base tables", &e))?;
-        Ok(row.get::<_, Option<String>>(0).unwrap_or_default())
+        Ok(row.get(0))
     }
 
     /// Refuses while a transaction of the peer is in doubt.

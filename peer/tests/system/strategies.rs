@@ -81,8 +81,9 @@ async fn all_is_well(world: &World) {
     at_rest_of(world, &PEERS).await;
     for peer in PEERS {
         let faults = faults_and_copies(world, peer).await;
-        let named = faults.iter().filter(|fault| fault.check != "settings");
-        assert_eq!(named.collect::<Vec<_>>(), [] as [&_; 0], "{peer}");
+        // The servers of tests do without fsync.
+        let found = faults.iter().filter(|fault| fault.check != "durability");
+        assert_eq!(found.collect::<Vec<_>>(), [] as [&_; 0], "{peer}");
     }
 }
 
@@ -90,7 +91,11 @@ async fn all_is_well(world: &World) {
 async fn changes_go_both_ways_through_a_join() {
     let world = start().await;
     let [carrier, city] = clients(&world).await;
-    run(&carrier, "INSERT INTO vehicle VALUES (1, 1), (2, 2, 'r2')").await;
+    run(
+        &carrier,
+        "INSERT INTO vehicle VALUES (1, 1, NULL), (2, 2, 'r2')",
+    )
+    .await;
     assert_eq!(
         rows(&world, &city, "offered").await,
         "(1,north,) (2,south,r2)"
@@ -147,7 +152,11 @@ async fn a_change_of_the_looked_up_table_changes_the_rows_that_it_is_in() {
         rows(&world, &city, "offered").await,
         "(1,centre,) (2,west,) (3,centre,) (4,west,)"
     );
-    run(&carrier, "BEGIN; UPDATE area SET name = 'gone'; ROLLBACK").await;
+    run(
+        &carrier,
+        "BEGIN; UPDATE area SET name = 'gone' WHERE location = 1; ROLLBACK",
+    )
+    .await;
     all_is_well(&world).await;
 }
 
@@ -193,9 +202,14 @@ async fn what_the_strategy_cannot_put_is_refused_everywhere() {
     ] {
         let error = refused(&city, sql).await;
         assert_eq!(error.code().code(), "23514", "{sql}: {error:?}");
-        assert!(
-            error.detail().unwrap_or_default().contains(PEERS[0]),
-            "{sql}: {error:?}"
+        let said = [error.message(), error.detail().unwrap_or_default()];
+        assert_eq!(
+            said,
+            [
+                "the strategy of peer \"carrier\" refuses the change of Dejima table \"Vehicles\"",
+                "The constraint: Vehicles shows no such row."
+            ],
+            "{sql}"
         );
     }
     assert_eq!(rows(&world, &city, "offered").await, "(1,north,)");
