@@ -117,6 +117,16 @@ CREATE TABLE IF NOT EXISTS dejima.generated (
   removing text NOT NULL
 );
 
+-- What was generated, and relied on, before `dejima strategy apply` changed it last: what its --undo goes back to.
+CREATE TABLE IF NOT EXISTS dejima.applied (
+  one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+  at timestamptz NOT NULL DEFAULT now(),
+  -- The rows of dejima.generated.
+  parts jsonb NOT NULL,
+  -- The unique keys of dejima.shape.
+  keys text[] NOT NULL
+);
+
 -- What the generated SQL relies on in base tables, as it was when the peer declared its Dejima tables (070_guard.sql).
 CREATE TABLE IF NOT EXISTS dejima.shape (
   base_table oid NOT NULL,

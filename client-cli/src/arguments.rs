@@ -84,6 +84,9 @@ pub(crate) enum Strategy {
     Explain(StrategyFile),
     /// Print the SQL that a strategy becomes, for review. Nothing is connected to, and nothing is run.
     Sql(StrategyFile),
+    /// Make the peer's database serve the Dejima tables of its configuration: show what changes, ask, and do it in one
+    /// transaction. Ends with 0: done, or nothing to do, 1: it failed or was refused, 4: shown, and not done.
+    Apply(StrategyApply),
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +109,19 @@ pub(crate) struct StrategyFile {
     /// CREATE TABLE statements of the base tables, if the file does not have them.
     #[arg(long, value_name = "FILE")]
     pub(crate) schema: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StrategyApply {
+    /// The peer's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Go back to what was there before it was applied last.
+    #[arg(long)]
+    pub(crate) undo: bool,
 }
 
 #[derive(Debug, Subcommand)]

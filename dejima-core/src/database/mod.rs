@@ -3,10 +3,14 @@
 //!
 //! The contract of what is installed stands in sql/README.md.
 
+mod apply;
 mod catalogue;
+mod condition;
 mod copies;
 mod declare;
+mod declared;
 mod error;
+mod establish;
 mod examine;
 mod execute;
 mod install;
@@ -30,7 +34,8 @@ use tokio_postgres::{Config, NoTls};
 use crate::group::{Fact, Overtaken};
 use crate::name::{Gid, PeerName};
 
-pub use declare::DeclaredTable;
+pub use apply::{Action, PartChange, Target};
+pub use declared::{DeclaredTable, Origin, UsedTable};
 pub use error::Error;
 pub use examine::{Examinee, Trace};
 pub use install::{Installation, install, install_sql};

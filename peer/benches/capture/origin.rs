@@ -2,6 +2,7 @@
 
 use dejima_core::database::{Database, Installation, Options, install};
 use dejima_core::name::PeerName;
+use dejima_core::strategy::Declaration;
 use dejima_testbed::{Cluster, ClusterOptions, Scratch, World, connect};
 use serde_json::json;
 use tokio_postgres::Client;
@@ -56,11 +57,11 @@ pub(crate) async fn measure(turns: usize) -> Result<()> {
         pool: 2,
         lock_wait_ms_max: 1_000,
     });
-    let declaration = json!([{"name": "ShareUsers", "base_table": "public.users", "key": ["first_name", "last_name"],
-        "columns": ["first_name", "last_name", "phone", "address"]}]);
+    let declaration = json!({"name": "ShareUsers", "base_table": "public.users", "key": ["first_name", "last_name"],
+        "columns": ["first_name", "last_name", "phone", "address"]});
     database
         .await?
-        .declare(&serde_json::from_value::<Vec<_>>(declaration)?)
+        .declare(&[serde_json::from_value::<Declaration>(declaration)?.into()])
         .await?;
     superuser.batch_execute(ANSWER_AT_ONCE).await?;
     persons::make_room(&superuser, SHARED).await?;

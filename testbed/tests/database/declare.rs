@@ -193,7 +193,7 @@ async fn declaring_again_changes_only_what_differs() {
     assert_eq!(
         (
             tables[0].name.as_str(),
-            tables[0].base_table.as_str(),
+            tables[0].base_tables[0].name.as_str(),
             tables[0].schema.key.as_slice()
         ),
         ("T", "\"public\".\"t\"", &[0][..])
