@@ -63,7 +63,7 @@ pub fn ride_sharing() -> Vec<Organisation> {
             "red",
             RED,
             &["cab", "van"],
-            &[("SouthRed", strategy!("south_red.sql"), None)],
+            &[("SouthRed", strategy!("south_red.dl"), None)],
         ),
         organisation(
             "north",
@@ -117,6 +117,7 @@ fn organisation(
         declarations: tables.iter().map(section).collect(),
         strategies: tables.iter().map(file).collect(),
         shares: tables.iter().map(share).collect(),
-        more_configuration: String::new(),
+        // Two alliances that wait for each other shall not do so for long.
+        more_configuration: "[limits]\nlock_wait_ms_max = 50\n".to_owned(),
     }
 }
