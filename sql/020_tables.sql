@@ -32,7 +32,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 7, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 8, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 
@@ -134,6 +134,16 @@ CREATE TABLE IF NOT EXISTS dejima.generated (
   part text PRIMARY KEY,
   creating text NOT NULL,
   removing text NOT NULL
+);
+
+-- What was generated, and relied on, before `dejima strategy apply` changed it last: what its --undo goes back to.
+CREATE TABLE IF NOT EXISTS dejima.applied (
+  one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+  at timestamptz NOT NULL DEFAULT now(),
+  -- The rows of dejima.generated.
+  parts jsonb NOT NULL,
+  -- The unique keys of dejima.shape.
+  keys text[] NOT NULL
 );
 
 -- What the generated SQL relies on in base tables, as it was when the peer declared its Dejima tables (070_guard.sql).

@@ -27,6 +27,8 @@ REVOKE ALL ON FUNCTION dejima.rows(text, text) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION dejima.order_statement() RETURNS void
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_nestloop = off SET enable_hashjoin = on SET jit = off
+-- Planning takes longer than looking at a few rows.
+SET plan_cache_mode = force_generic_plan
 AS $dejima$
 DECLARE
   mine constant bigint := currval('dejima.statement');
@@ -38,15 +40,15 @@ BEGIN
   WHERE d.xid = pg_current_xact_id() AND d.statement < mine AND d.depth <= statement_depth
   ORDER BY d.statement DESC LIMIT 1;
   before := coalesce(before, 0);
-  SELECT min(later.statement) INTO first
-  FROM (
+  -- Each section is taken apart once.
+  WITH made AS MATERIALIZED (
     SELECT d.dejima_table, r.image FROM dejima.delta AS d, dejima.rows(d.new, d.old) AS r(image)
     WHERE d.xid = pg_current_xact_id() AND d.statement = mine
-  ) AS made
-  JOIN (
+  ), later AS MATERIALIZED (
     SELECT d.statement, d.dejima_table, r.image FROM dejima.delta AS d, dejima.rows(d.old, NULL) AS r(image)
     WHERE d.xid = pg_current_xact_id() AND d.statement > before AND d.statement < mine
-  ) AS later ON later.dejima_table = made.dejima_table AND later.image = made.image;
+  )
+  SELECT min(later.statement) INTO first FROM made JOIN later USING (dejima_table, image);
   -- They are accounted for now.
   UPDATE dejima.delta AS d SET depth = statement_depth
   WHERE d.xid = pg_current_xact_id() AND d.statement > before AND d.depth > statement_depth;

@@ -1,9 +1,7 @@
 //! A look into a running peer, by its operator service.
 
 use dejima_proto::v1::operator_client::OperatorClient;
-use dejima_proto::v1::{
-    Detection, Group, GroupsRequest, PeerGroup, PeerState, PeersRequest, TablesRequest,
-};
+use dejima_proto::v1::{Detection, Group, GroupsRequest, PeerGroup, PeerState, PeersRequest};
 use dejima_testbed::connect_channel;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -121,64 +119,6 @@ fn print_detection(detection: &Detection) -> anyhow::Result<()> {
     let mut rows = Rows::new(&["detection", "since the peer started"]);
     for (name, value) in facts {
         rows.add_row([name, &value]);
-    }
-    Ok(print(rows)?)
-}
-
-/// The Dejima tables and how they lie over the base tables.
-pub(crate) async fn tables(address: &str, output: Output) -> anyhow::Result<()> {
-    let answer = operator(address)?.tables(bounded(TablesRequest {})).await;
-    let tables = answer
-        .map_err(|status| unanswered(address, &status))?
-        .into_inner()
-        .tables;
-    if output == Output::Json {
-        let tables = tables.iter().map(|table| {
-            let columns = table.columns.iter().map(|column| {
-                json!({ "name": column.name, "type": column.r#type, "base_column": column.base_column })
-            });
-            json!({
-                "name": table.name, "base_table": table.base_table, "columns": columns.collect::<Vec<_>>(),
-                "key": table.key, "condition": table.condition,
-            })
-        });
-        return Ok(print_json(
-            &json!({ "tables": tables.collect::<Vec<_>>() }),
-        )?);
-    }
-    let mut rows = Rows::new(&[
-        "table",
-        "column",
-        "type",
-        "key",
-        "base table",
-        "base column",
-        "where",
-    ]);
-    for dejima_table in &tables {
-        for (at, column) in dejima_table.columns.iter().enumerate() {
-            let once = |text: &str| {
-                if at == 0 {
-                    text.to_owned()
-                } else {
-                    String::new()
-                }
-            };
-            let key = if dejima_table.key.contains(&column.name) {
-                "yes"
-            } else {
-                ""
-            };
-            rows.add_row([
-                once(&dejima_table.name),
-                column.name.clone(),
-                column.r#type.clone(),
-                key.to_owned(),
-                once(&dejima_table.base_table),
-                column.base_column.clone(),
-                once(&dejima_table.condition),
-            ]);
-        }
     }
     Ok(print(rows)?)
 }

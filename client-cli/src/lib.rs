@@ -10,6 +10,7 @@ mod inspect;
 mod installation;
 mod output;
 mod strategy;
+mod tables;
 mod transaction;
 mod value;
 
@@ -91,7 +92,7 @@ async fn run_async(
         Command::Sql(arguments) => change::sql(arguments, peer, output).await?,
         Command::Peers => inspect::peers(&address(peer)?, output).await?,
         Command::Groups { stats } => inspect::groups(&address(peer)?, stats, output).await?,
-        Command::Tables => inspect::tables(&address(peer)?, output).await?,
+        Command::Tables => tables::tables(&address(peer)?, output).await?,
         Command::Explain(arguments) => explain::explain(arguments, &address(peer)?, output).await?,
         Command::Tx(arguments::Tx::List) => transaction::list(&address(peer)?, output).await?,
         Command::Tx(arguments::Tx::Show { gid }) => {

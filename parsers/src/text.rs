@@ -54,7 +54,7 @@ pub(crate) fn config(bytes: &[u8]) {
         Ok(config) => {
             assert!(config.limits.transaction_ms_max <= 86_400_000);
             assert!((1..=262_143).contains(&config.database.pool));
-            let declared = |table: &_| config.tables.iter().any(|known| known.name == *table);
+            let declared = |table: &_| config.tables.iter().any(|known| known.name() == table);
             assert!(config.seeds.keys().all(declared));
         }
         Err(error) => assert!(!error.to_string().is_empty()),

@@ -16,6 +16,8 @@ pub struct Organisation {
     pub base_tables: Vec<String>,
     /// The text of `types/KIND.toml`.
     pub declarations: String,
+    /// Files beside it that the declarations name, with their text.
+    pub strategies: Vec<(String, String)>,
     /// The Dejima tables declared there, and for each the organisations that this one is told of.
     pub shares: Vec<Share>,
     /// Added to the peer's configuration file, before the seeds; for `[limits]`, say.
@@ -158,6 +160,7 @@ impl Organisation {
             base_tables: vec![kind.base_table.to_owned()],
             declarations: kind.declarations(&shares),
             shares,
+            strategies: vec![],
             more_configuration: String::new(),
         }
     }

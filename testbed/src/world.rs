@@ -430,13 +430,18 @@ impl World {
             )
             .expect("writing to a string cannot fail");
         }
+        let declarations = (
+            format!("{}.toml", organisation.kind),
+            organisation.declarations.clone(),
+        );
+        let strategies = organisation.strategies.iter().cloned();
+        let others = strategies.chain([declarations]);
         PeerFiles {
             name: organisation.name.clone(),
             configuration: text,
-            others: vec![(
-                format!("types/{}.toml", organisation.kind).into(),
-                organisation.declarations.clone(),
-            )],
+            others: others
+                .map(|(name, text)| (format!("types/{name}").into(), text))
+                .collect(),
             environment: Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! `dejima strategy`: whether a strategy does what it should, and what it means.
 
+mod apply;
 mod check;
 mod explain;
 mod sql;
@@ -18,6 +19,10 @@ pub(crate) const UNREADABLE: u8 = 3;
 /// Carries out one of the commands; says the exit status.
 pub(crate) fn run(command: Strategy, output: Output) -> anyhow::Result<u8> {
     match command {
+        Strategy::Apply(arguments) => {
+            let runtime = tokio::runtime::Runtime::new()?;
+            runtime.block_on(apply::apply(&arguments, output))
+        }
         Strategy::Check(arguments) => check::check(&arguments, output),
         Strategy::Explain(StrategyFile { file, schema }) => {
             explain::explain(&file, schema.as_deref(), output)

@@ -5,8 +5,8 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 use super::error::{Error, describe};
-use crate::name::PeerName;
-use crate::strategy::{BaseColumn, BaseTable, Declaration, UniqueKey, identifier};
+use crate::name::{PeerName, TableName};
+use crate::strategy::{BaseColumn, BaseTable, UniqueKey, identifier};
 
 const TABLE: &str = "
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p',
@@ -19,7 +19,7 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p',
       THEN 'inherits from another, or another from it' END,
   row_security_active(c.oid),
   has_schema_privilege(n.oid, 'USAGE'),
-  ARRAY(SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRIGGER']) WITH ORDINALITY AS u(p, at)
+  ARRAY(SELECT p FROM unnest($2::text[]) WITH ORDINALITY AS u(p, at)
     WHERE NOT has_table_privilege(c.oid, p) ORDER BY at),
   nullif(c.reltoastrelid, 0)
 FROM parse_ident($1) AS name(part)
@@ -92,21 +92,25 @@ WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL A
   AND k.at <= i.indnkeyatts
 GROUP BY i.indexrelid, i.indnkeyatts ORDER BY i.indexrelid";
 
-/// The base table of a declaration; `None` if there is none of that name.
+/// What role `dejima` needs on a base table that puts write.
+pub(super) const WRITTEN: [&str; 5] = ["SELECT", "INSERT", "UPDATE", "DELETE", "TRIGGER"];
+/// What it needs on one that is only looked up.
+pub(super) const READ: [&str; 2] = ["SELECT", "TRIGGER"];
+
+/// A base table of a Dejima table, by its name in SQL; `None` if there is none of that name.
 pub(super) async fn base_table(
     transaction: &Transaction<'_>,
     peer: &PeerName,
-    declaration: &Declaration,
+    table: &TableName,
+    base_table: &str,
+    rights: &[&str],
 ) -> Result<Option<BaseTable>, Error> {
     let failed = |e| failed(peer, &e);
     transaction
         .batch_execute("SAVEPOINT base_table")
         .await
         .map_err(failed)?;
-    let row = match transaction
-        .query_opt(TABLE, &[&declaration.base_table])
-        .await
-    {
+    let row = match transaction.query_opt(TABLE, &[&base_table, &rights]).await {
         Ok(row) => row,
         // parse_ident cannot make sense of the text.
         Err(e) if e.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
@@ -119,7 +123,7 @@ pub(super) async fn base_table(
         Err(e) => return Err(failed(e)),
     };
     let Some(row) = row else { return Ok(None) };
-    check(peer, declaration, &row)?;
+    check(peer, table, &row)?;
     let oid: u32 = row.get(0);
     let columns = transaction
         .query(COLUMNS, &[&oid, &&LOCAL_TYPES[..]])
@@ -170,13 +174,13 @@ fn unique_key(row: &Row) -> UniqueKey {
 }
 
 /// Refuses what capture could not see or put could not change.
-fn check(peer: &PeerName, declaration: &Declaration, row: &Row) -> Result<(), Error> {
+fn check(peer: &PeerName, table: &TableName, row: &Row) -> Result<(), Error> {
     let schema = identifier(row.get(1));
     let name = format!("{schema}.{}", identifier(row.get(2)));
     let refuse = |problem: String, cure: String| {
         Err(Error::BaseTable {
             peer: peer.clone(),
-            table: declaration.name.to_string(),
+            table: table.to_string(),
             problem,
             cure,
         })

@@ -3,81 +3,77 @@
 //! A start that changes nothing takes no lock on a base table. It must not: a prepared transaction in doubt holds
 //! locks there, and only the started peer can end it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deadpool_postgres::Transaction;
-use tokio_postgres::error::SqlState;
 
+use super::declared::DeclaredTable;
 use super::error::{Error, describe};
+use super::establish::{Difference, owners};
 use super::{Database, catalogue};
-use crate::delta::{Column, Schema};
-use crate::group::{Attribute, Links};
 use crate::name::TableName;
-use crate::strategy::{BaseTable, Declaration, Part, PartKind, Plan, Strategy, identifier, plan};
+use crate::strategy::{
+    BaseTable, Bound, Declaration, Invalid, Names, Plan, Source, Strategy, TableDeclaration,
+    TableProgram, identifier, plan,
+};
 
-const TRIGGERS_WORK: &str = "SELECT coalesce(bool_and(p.state IN ('O', 'A')), false) FROM (SELECT coalesce(state, 'D') AS state FROM dejima.capture_points($1)) AS p";
 /// What is not so any more goes first, what is new comes second; of the unique keys those that Dejima tables have.
 const FORGET_SHAPE: &str = "DELETE FROM dejima.shape AS s WHERE NOT EXISTS (SELECT FROM dejima.shape_of($1) AS now \
      WHERE now = s AND (now.what NOT LIKE 'unique key %' OR now.what = ANY ($2)))";
 const NOTE_SHAPE: &str = "INSERT INTO dejima.shape SELECT now.* FROM dejima.shape_of($1) AS now \
      WHERE now.what NOT LIKE 'unique key %' OR now.what = ANY ($2) ON CONFLICT DO NOTHING";
-const VIEW_EXISTS: &str = "SELECT to_regclass($1) IS NOT NULL";
+/// NULL for a type that is not there.
+const TYPE_NAME: &str = "SELECT format_type(to_regtype($1), -1)";
 
-/// A Dejima table as it is in the database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeclaredTable {
-    /// Its name.
-    pub name: TableName,
-    /// Its columns and key.
-    pub schema: Schema,
-    /// Its base table, quoted and qualified.
-    pub base_table: String,
-    /// For each of its columns, the base table's column.
-    pub base_columns: Vec<String>,
-    /// Which rows it shows, if not all.
-    pub condition: Option<String>,
+/// What the generated SQL relies on.
+pub(super) struct Relied {
+    /// The base tables, by PostgreSQL's ids.
+    pub(super) base_tables: Vec<u32>,
+    /// Their unique keys, as `dejima.shape` calls them.
+    pub(super) keys: Vec<String>,
 }
 
-impl DeclaredTable {
-    /// For each of its columns, the columns of the other ones of `tables` that come from the same base column.
-    pub fn links(&self, tables: &[Self]) -> Links {
-        let others = || {
-            tables
-                .iter()
-                .filter(|other| other.name != self.name && other.base_table == self.base_table)
-        };
-        let linked = |base: &String| {
-            let attributes = others().flat_map(|other| {
-                let same = other.attributes().filter(move |(_, from)| *from == base);
-                same.map(|(attribute, _)| attribute)
-            });
-            attributes.collect()
-        };
-        self.attributes()
-            .map(|(attribute, base)| (attribute.column, linked(base)))
-            .collect()
-    }
-
-    /// Its columns, each with its base column.
-    pub fn attributes(&self) -> impl Iterator<Item = (Attribute, &String)> {
-        let attribute = |column: &Column| Attribute {
-            table: self.name.clone(),
-            column: column.name.clone(),
-        };
-        self.schema
-            .columns
-            .iter()
-            .map(attribute)
-            .zip(&self.base_columns)
+impl Relied {
+    pub(super) fn on(plan: &Plan) -> Self {
+        let sources = || plan.programs.iter().flat_map(|p| p.sources.values());
+        let base_tables = plan.strategies.iter().map(|s| s.base.oid);
+        let keys = plan.strategies.iter().map(|s| s.key.columns.join(", "));
+        Self {
+            base_tables: base_tables.chain(sources().map(|s| s.base.oid)).collect(),
+            keys: keys
+                .chain(sources().filter_map(unique_key))
+                .map(|columns| format!("unique key ({columns})"))
+                .collect(),
+        }
     }
 }
 
 impl Database {
     /// Makes the database serve exactly these Dejima tables. Idempotent; in one transaction: an error leaves
     /// everything as it was.
-    pub async fn declare(&self, declarations: &[Declaration]) -> Result<Vec<DeclaredTable>, Error> {
+    pub async fn declare(&self, tables: &[TableDeclaration]) -> Result<Vec<DeclaredTable>, Error> {
         let mut client = self.client().await?;
+        let transaction = self.declaring(&mut client).await?;
+        let plan = self.plan(&transaction, tables).await?;
+        let difference = self.difference(&transaction, &plan.parts).await?;
+        self.check_conditions(&transaction, &plan, &difference)
+            .await?;
+        self.establish(&transaction, &difference, &plan.parts, &owners(&plan))
+            .await?;
+        self.note_shape(&transaction, &Relied::on(&plan)).await?;
+        let committed = transaction.commit().await;
+        committed.map_err(|e| self.failed("declaring the Dejima tables", &e))?;
+        let mut declared = DeclaredTable::all(&plan);
+        declared.sort_by_key(|known| tables.iter().position(|table| *table.name() == known.name));
+        Ok(declared)
+    }
+
+    /// A transaction in which what is declared may change; one at a time.
+    pub(super) async fn declaring<'a>(
+        &self,
+        client: &'a mut deadpool_postgres::Client,
+    ) -> Result<Transaction<'a>, Error> {
         let failed = |e| self.failed("declaring the Dejima tables", &e);
         let transaction = client.transaction().await.map_err(failed)?;
         // Names of types are compared with those of other peers.
@@ -85,18 +81,35 @@ impl Database {
                         SET LOCAL client_min_messages = warning; \
                         SELECT pg_advisory_xact_lock(hashtextextended('dejima.declare', 0))";
         transaction.batch_execute(settings).await.map_err(failed)?;
-        let base_tables = self.base_tables(&transaction, declarations).await?;
-        let ids = self.ids(&transaction, declarations).await?;
-        let plan = plan(declarations, &base_tables, &ids, Vec::new()).map_err(|invalid| {
-            Error::Declaration {
-                peer: self.peer().clone(),
-                invalid,
+        Ok(transaction)
+    }
+
+    pub(super) async fn plan(
+        &self,
+        transaction: &Transaction<'_>,
+        tables: &[TableDeclaration],
+    ) -> Result<Plan, Error> {
+        let ids = self.ids(transaction, tables).await?;
+        let (mut declarations, mut programs) = (vec![], vec![]);
+        for table in tables {
+            match table {
+                TableDeclaration::Columns(declaration) => declarations.push(declaration.clone()),
+                TableDeclaration::Program(program) => {
+                    let id = ids.get(&program.table).copied().unwrap_or_default();
+                    programs.push(self.bound(transaction, program, id).await?);
+                }
             }
-        })?;
-        self.establish(&transaction, &plan).await?;
-        self.note_shape(&transaction, &plan).await?;
-        transaction.commit().await.map_err(failed)?;
-        Ok(plan.strategies.iter().map(declared).collect())
+        }
+        let base_tables = self.base_tables(transaction, &declarations).await?;
+        let plan = plan(&declarations, &base_tables, &ids, programs);
+        plan.map_err(|invalid| self.invalid(invalid))
+    }
+
+    fn invalid(&self, invalid: Invalid) -> Error {
+        Error::Declaration {
+            peer: self.peer().clone(),
+            invalid,
+        }
     }
 
     async fn base_tables(
@@ -106,21 +119,64 @@ impl Database {
     ) -> Result<BTreeMap<String, Arc<BaseTable>>, Error> {
         let mut found = BTreeMap::new();
         for declaration in declarations {
-            if let Some(base) = catalogue::base_table(transaction, self.peer(), declaration).await?
-            {
-                found.insert(declaration.base_table.clone(), Arc::new(base));
-            }
+            let (table, base_table) = (&declaration.name, &declaration.base_table);
+            let base = self
+                .base_table(transaction, table, base_table, &catalogue::WRITTEN)
+                .await?;
+            found.extend(base.map(|base| (base_table.clone(), base)));
         }
         Ok(found)
+    }
+
+    async fn base_table(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &TableName,
+        name: &str,
+        rights: &[&str],
+    ) -> Result<Option<Arc<BaseTable>>, Error> {
+        let base = catalogue::base_table(transaction, self.peer(), table, name, rights).await?;
+        Ok(base.map(Arc::new))
+    }
+
+    /// A program with the base tables and types that the database has for it.
+    async fn bound(
+        &self,
+        transaction: &Transaction<'_>,
+        program: &TableProgram,
+        id: i32,
+    ) -> Result<Bound, Error> {
+        let TableProgram { table, program } = program;
+        let names = Names::of(program);
+        let mut bases = BTreeMap::new();
+        for (relation, (schema, name)) in names.tables {
+            let is_written = program.written().any(|written| written == relation);
+            let rights: &[&str] = if is_written {
+                &catalogue::WRITTEN
+            } else {
+                &catalogue::READ
+            };
+            let name = format!("{}.{}", identifier(&schema), identifier(&name));
+            let base = self.base_table(transaction, table, &name, rights).await?;
+            bases.extend(base.map(|base| (relation, base)));
+        }
+        let mut types = Vec::new();
+        for name in &names.types {
+            let found = transaction.query_one(TYPE_NAME, &[name]).await;
+            let found = found.map_err(|e| self.failed("looking for the types of columns", &e))?;
+            types.push(found.get(0));
+        }
+        let bound = Bound::new(table.clone(), id, Arc::clone(program), &bases, &types);
+        bound.map_err(|unbound| self.invalid(Invalid::Unbound(Box::new(unbound))))
     }
 
     /// The numbers of the Dejima tables; a new one gets the next.
     async fn ids(
         &self,
         transaction: &Transaction<'_>,
-        declarations: &[Declaration],
+        tables: &[TableDeclaration],
     ) -> Result<BTreeMap<TableName, i32>, Error> {
-        let names: Vec<_> = declarations.iter().map(|d| d.name.as_str()).collect();
+        let names: Vec<_> = tables.iter().map(|table| table.name().as_str()).collect();
         let failed = |e| self.failed("numbering the Dejima tables", &e);
         let insert = "INSERT INTO dejima.dejima_table (name) SELECT DISTINCT n FROM unnest($1::text[]) AS n \
                       WHERE NOT EXISTS (SELECT FROM dejima.dejima_table WHERE name = n)";
@@ -135,148 +191,36 @@ impl Database {
                 .find(|r| r.get::<_, &str>(0) == name.as_str())
                 .map(|r| r.get(1))
         };
-        Ok(declarations
-            .iter()
-            .filter_map(|d| Some((d.name.clone(), id(&d.name)?)))
+        let names = tables.iter().map(TableDeclaration::name);
+        Ok(names
+            .filter_map(|name| Some((name.clone(), id(name)?)))
             .collect())
     }
 
-    async fn establish(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<(), Error> {
-        let failed = |e| self.failed("reading what is declared", &e);
-        let rows = transaction
-            .query("SELECT part, creating, removing FROM dejima.generated", &[])
-            .await;
-        let present: BTreeMap<String, (String, String)> = rows
-            .map_err(failed)?
-            .iter()
-            .map(|r| (r.get(0), (r.get(1), r.get(2))))
-            .collect();
-        let mut kept = BTreeSet::new();
-        for part in &plan.parts {
-            let same = present
-                .get(&part.name)
-                .is_some_and(|(creating, _)| *creating == part.create);
-            if same && self.is_whole(transaction, part).await? {
-                kept.insert(part.name.as_str());
-            }
-        }
-        self.check_conditions(transaction, plan, &kept).await?;
-        // In reverse of the order of creation: what depends goes first.
-        let order = ["dispatcher", "capture", "put", "derive", "view"];
-        for kind in order {
-            for (name, (_, remove)) in present.iter().filter(|(name, _)| name.starts_with(kind)) {
-                let replaced = kind == "view" && plan.parts.iter().any(|part| part.name == *name);
-                if !kept.contains(name.as_str()) && !replaced {
-                    self.remove(transaction, name, remove).await?;
-                }
-            }
-        }
-        for part in plan
-            .parts
-            .iter()
-            .filter(|part| !kept.contains(part.name.as_str()))
-        {
-            self.create(transaction, plan, part).await?;
-        }
-        Ok(())
-    }
-
     /// Notes what the guard is to keep as it is.
-    async fn note_shape(&self, transaction: &Transaction<'_>, plan: &Plan) -> Result<(), Error> {
-        let failed = |e| self.failed("noting what is relied on", &e);
-        let bases: Vec<u32> = plan.strategies.iter().map(|s| s.base.oid).collect();
-        let key = |s: &Strategy| format!("unique key ({})", s.key.columns.join(", "));
-        let keys: Vec<String> = plan.strategies.iter().map(key).collect();
+    pub(super) async fn note_shape(
+        &self,
+        transaction: &Transaction<'_>,
+        relied: &Relied,
+    ) -> Result<(), Error> {
         for sql in [FORGET_SHAPE, NOTE_SHAPE] {
-            let noted = transaction.execute(sql, &[&bases, &keys]).await;
-            noted.map_err(failed)?;
+            let noted = transaction
+                .execute(sql, &[&relied.base_tables, &relied.keys])
+                .await;
+            noted.map_err(|e| self.failed("noting what is relied on", &e))?;
         }
         Ok(())
-    }
-
-    /// Is it still there? The owner of a base table can drop or disable triggers: then they are made again.
-    async fn is_whole(&self, transaction: &Transaction<'_>, part: &Part) -> Result<bool, Error> {
-        let found = match &part.kind {
-            PartKind::Capture(oid) => transaction.query_one(TRIGGERS_WORK, &[oid]).await,
-            PartKind::View(name) => transaction.query_one(VIEW_EXISTS, &[name]).await,
-            PartKind::Put | PartKind::Derive | PartKind::Dispatcher => return Ok(true),
-        };
-        let found = found.map_err(|e| self.failed("looking at what is declared", &e))?;
-        Ok(found.get(0))
-    }
-
-    async fn remove(
-        &self,
-        transaction: &Transaction<'_>,
-        name: &str,
-        remove: &str,
-    ) -> Result<(), Error> {
-        let sql = format!(
-            "{remove};\nDELETE FROM dejima.generated WHERE part = {}",
-            crate::strategy::literal(name)
-        );
-        let removed = transaction.batch_execute(&sql).await;
-        removed.map_err(|e| self.failed("removing what is no longer declared", &e))
-    }
-
-    async fn create(
-        &self,
-        transaction: &Transaction<'_>,
-        plan: &Plan,
-        part: &Part,
-    ) -> Result<(), Error> {
-        let created = match part.kind {
-            PartKind::View(_) => replace_view(transaction, part).await,
-            _ => transaction.batch_execute(&part.create).await,
-        };
-        created.map_err(|e| self.refused(plan, part, &e))?;
-        let note = "INSERT INTO dejima.generated (part, creating, removing) VALUES ($1, $2, $3) ON CONFLICT (part) \
-                    DO UPDATE SET creating = excluded.creating, removing = excluded.removing";
-        let noted = transaction
-            .execute(note, &[&part.name, &part.create, &part.remove])
-            .await;
-        noted
-            .map(drop)
-            .map_err(|e| self.failed("noting what is declared", &e))
-    }
-
-    fn refused(&self, plan: &Plan, part: &Part, error: &tokio_postgres::Error) -> Error {
-        let concerns = |s: &&Strategy| match part.kind {
-            PartKind::Capture(oid) => s.base.oid == oid,
-            _ => part.name.ends_with(&format!(" {}", s.id)),
-        };
-        let table = plan
-            .strategies
-            .iter()
-            .find(concerns)
-            .map_or("?".into(), |s| s.table.to_string());
-        let cure = match error.code() {
-            Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                "a transaction holds the base table: try again when it has ended"
-            }
-            Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST) => {
-                "drop what depends on the view and declare again"
-            }
-            Some(&SqlState::DUPLICATE_OBJECT) => "rename the trigger of that name",
-            _ => "correct the declaration",
-        };
-        Error::BaseTable {
-            peer: self.peer().clone(),
-            table,
-            problem: describe(error),
-            cure: cure.into(),
-        }
     }
 
     /// A condition must depend on nothing but the row: otherwise rows would enter or leave the Dejima table
     /// without a write that capture could see. PostgreSQL asks the same of the predicate of an index.
-    async fn check_conditions(
+    pub(super) async fn check_conditions(
         &self,
         transaction: &Transaction<'_>,
         plan: &Plan,
-        kept: &BTreeSet<&str>,
+        difference: &Difference,
     ) -> Result<(), Error> {
-        let is_new = |s: &&Strategy| !kept.contains(format!("view {}", s.id).as_str());
+        let is_new = |s: &&Strategy| !difference.keeps(&format!("view {}", s.id));
         for strategy in plan.strategies.iter().filter(is_new) {
             let Some(condition) = &strategy.condition else {
                 continue;
@@ -305,6 +249,13 @@ impl Database {
     }
 }
 
+/// The columns of the unique index that keeps the key of a program's base table, in its order.
+fn unique_key(source: &Source) -> Option<String> {
+    let name = |&at: &usize| source.columns[at].name.as_str();
+    let names: Vec<_> = source.key.as_ref()?.iter().map(name).collect();
+    Some(source.base.unique_key(&names)?.columns.join(", "))
+}
+
 /// What PostgreSQL can parse exactly if the condition is one expression that stays inside of its parentheses: alone it
 /// must make sense, so each of its parentheses closes one of its own; between parentheses it must, so it ends with
 /// itself. A statement that is prepared is one statement, and is not executed.
@@ -314,32 +265,4 @@ fn self_contained(base: &str, condition: &str) -> [String; 2] {
         format!("{from} {condition}\n"),
         format!("{from} ({condition}\n)"),
     ]
-}
-
-/// Keeps the grants on the view if its columns allow it.
-async fn replace_view(
-    transaction: &Transaction<'_>,
-    part: &Part,
-) -> Result<(), tokio_postgres::Error> {
-    transaction.batch_execute("SAVEPOINT view").await?;
-    match transaction.batch_execute(&part.create).await {
-        Err(e) if e.code() == Some(&SqlState::INVALID_TABLE_DEFINITION) => {
-            let again = format!(
-                "ROLLBACK TO SAVEPOINT view;\n{};\n{}",
-                part.remove, part.create
-            );
-            transaction.batch_execute(&again).await
-        }
-        other => other,
-    }
-}
-
-fn declared(strategy: &Strategy) -> DeclaredTable {
-    DeclaredTable {
-        name: strategy.table.clone(),
-        schema: strategy.schema.clone(),
-        base_table: strategy.base.sql_name(),
-        base_columns: strategy.columns.iter().map(|c| c.name.clone()).collect(),
-        condition: strategy.condition.clone(),
-    }
 }

@@ -130,6 +130,22 @@ pub enum Error {
         /// What to do.
         cure: String,
     },
+    /// Transactions in doubt were made with what would be changed.
+    #[error(
+        "peer \"{peer}\": transactions are in doubt, and were made with what would be changed: {gids}; start the peer, which ends them (`dejima tx list` shows them), and apply then"
+    )]
+    InDoubt {
+        /// The peer.
+        peer: PeerName,
+        /// Which.
+        gids: String,
+    },
+    /// There is nothing to go back to.
+    #[error("peer \"{peer}\": nothing was applied by `dejima strategy apply` that could be undone")]
+    NothingApplied {
+        /// The peer.
+        peer: PeerName,
+    },
     /// The installation was refused.
     #[error("peer \"{peer}\": the installation failed: {why}")]
     Install {

@@ -52,7 +52,7 @@ impl Database {
 
     async fn answer(&self, request: Request) -> Option<Answer> {
         Some(match request {
-            Request::Apply { gid, puts } => self.apply(gid, puts).await,
+            Request::Apply { gid, puts } => self.put(gid, puts).await,
             Request::Prepare {
                 gid,
                 parent,
@@ -82,7 +82,7 @@ impl Database {
         })
     }
 
-    async fn apply(&self, gid: Gid, puts: Vec<Put>) -> Answer {
+    async fn put(&self, gid: Gid, puts: Vec<Put>) -> Answer {
         let open = self.inner.open.lock().await.remove(&gid);
         let is_new = open.is_none();
         let session = match open {

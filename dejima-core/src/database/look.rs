@@ -73,7 +73,7 @@ pub struct MarkedRows {
 pub struct MarkedRow {
     /// The base table, quoted and qualified.
     pub base_table: String,
-    /// The columns that Dejima tables show, with their values.
+    /// The columns that Dejima tables rely on, with their values.
     pub columns: Vec<(String, Option<String>)>,
 }
 
@@ -177,16 +177,16 @@ async fn marked(
     Ok(marked)
 }
 
-/// Each base table once, with the columns that its Dejima tables show.
+/// Each base table once, with the columns that its Dejima tables rely on.
 fn base_tables(tables: &[DeclaredTable]) -> Vec<(&str, Vec<&str>)> {
     let mut found: Vec<(&str, Vec<&str>)> = vec![];
-    for table in tables {
-        let at = found.iter().position(|(name, _)| *name == table.base_table);
+    for used in tables.iter().flat_map(|table| &table.base_tables) {
+        let at = found.iter().position(|(name, _)| *name == used.name);
         let at = at.unwrap_or_else(|| {
-            found.push((&table.base_table, vec![]));
+            found.push((&used.name, vec![]));
             found.len() - 1
         });
-        for column in &table.base_columns {
+        for (column, _) in &used.columns {
             if !found[at].1.contains(&column.as_str()) {
                 found[at].1.push(column);
             }
@@ -197,26 +197,15 @@ fn base_tables(tables: &[DeclaredTable]) -> Vec<(&str, Vec<&str>)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::declared::tests::over;
     use super::*;
-    use crate::delta::Schema;
-    use crate::name::TableName;
 
     #[test]
     fn a_base_table_is_looked_at_once_with_all_its_columns() {
-        let table = |name: &str, base: &str, columns: &[&str]| DeclaredTable {
-            name: TableName::new(name).unwrap(),
-            schema: Schema {
-                columns: vec![],
-                key: vec![],
-            },
-            base_table: base.into(),
-            base_columns: columns.iter().map(|&column| column.to_owned()).collect(),
-            condition: None,
-        };
         let tables = [
-            table("A", "public.x", &["id", "a"]),
-            table("B", "public.y", &["id"]),
-            table("C", "public.x", &["id", "b"]),
+            over("A", "public.x", &["id", "a"], &[]),
+            over("B", "public.y", &["id"], &[]),
+            over("C", "public.x", &["id", "b"], &[]),
         ];
         let expected = vec![("public.x", vec!["id", "a", "b"]), ("public.y", vec!["id"])];
         assert_eq!(base_tables(&tables), expected);

@@ -3,10 +3,14 @@
 //!
 //! The contract of what is installed stands in sql/README.md.
 
+mod apply;
 mod catalogue;
+mod condition;
 mod copies;
 mod declare;
+mod declared;
 mod error;
+mod establish;
 mod examine;
 mod execute;
 mod install;
@@ -30,7 +34,8 @@ use tokio_postgres::{Config, NoTls};
 use crate::group::{Fact, Overtaken};
 use crate::name::{Gid, PeerName};
 
-pub use declare::DeclaredTable;
+pub use apply::{Action, PartChange, Target};
+pub use declared::{DeclaredTable, Origin, UsedTable};
 pub use error::Error;
 pub use examine::{Examinee, Trace};
 pub use install::{Installation, install, install_sql};
@@ -39,7 +44,7 @@ use session::Session;
 pub use touched::BaseTableChange;
 
 /// The version of what sql/ installs; a database of another version is refused until it is installed again.
-pub const VERSION: i32 = 7;
+pub const VERSION: i32 = 8;
 
 /// Sessions for what must never wait behind open transactions: finishing others is what makes them end.
 const CONTROL_SESSIONS: usize = 4;

@@ -1,8 +1,45 @@
 //! What an operator writes about a Dejima table in the configuration.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::program::Program;
 use crate::name::TableName;
+
+/// A Dejima table as its operator declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableDeclaration {
+    /// Columns of one base table, named in the configuration itself.
+    Columns(Declaration),
+    /// A program of the strategy language, from a file of its own.
+    Program(TableProgram),
+}
+
+/// A Dejima table and the program that says what it shows and how it is put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableProgram {
+    /// The Dejima table.
+    pub table: TableName,
+    /// Its program.
+    pub program: Arc<Program>,
+}
+
+impl TableDeclaration {
+    /// The Dejima table's name.
+    pub fn name(&self) -> &TableName {
+        match self {
+            Self::Columns(declaration) => &declaration.name,
+            Self::Program(program) => &program.table,
+        }
+    }
+}
+
+impl From<Declaration> for TableDeclaration {
+    fn from(declaration: Declaration) -> Self {
+        Self::Columns(declaration)
+    }
+}
 
 /// A Dejima table as declared: a base table, a mapping of columns, a key, perhaps a WHERE and defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,7 +32,9 @@ use crate::name::TableName;
 
 pub use base_table::{BaseColumn, BaseTable, UniqueKey};
 pub use bound::{Bound, Names, Source, Unbound};
-pub use declaration::{ColumnDefault, ColumnMapping, Declaration, DefaultValue};
+pub use declaration::{
+    ColumnDefault, ColumnMapping, Declaration, DefaultValue, TableDeclaration, TableProgram,
+};
 pub use plan::{Invalid, Part, PartKind, Plan, parts, plan};
 pub use quote::{identifier, literal};
 

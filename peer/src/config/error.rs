@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use dejima_core::name::TableName;
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,6 +24,26 @@ pub enum Error {
         line: usize,
         /// What the parser said.
         why: String,
+    },
+    /// A strategy is not understood.
+    #[error("{file} cannot be used as a strategy:\n{findings}")]
+    Strategy {
+        /// The file.
+        file: PathBuf,
+        /// What was found in it, with the places.
+        findings: String,
+    },
+    /// A strategy says what another Dejima table is.
+    #[error(
+        "{file} says what Dejima table \"{view}\" is, and the configuration calls it \"{name}\"; give both one name (SQL and put rules have capitals in double quotes alone)"
+    )]
+    StrategyName {
+        /// The file.
+        file: PathBuf,
+        /// Its name there.
+        view: String,
+        /// Its name in the configuration.
+        name: TableName,
     },
     /// A value of the environment or a flag has the wrong type.
     #[error("{0}")]

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use dejima_core::strategy::Declaration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
 use super::Error;
+use super::table::TableSection;
 
 /// A configuration file. Tables with names of the operator's choosing are lists with a `name` or `table` key,
 /// because the layers above it know no difference between large and small letters in keys.
@@ -27,7 +27,7 @@ pub(super) struct ConfigFile {
     pub(super) limits: LimitsSection,
     pub(super) log: LogSection,
     pub(super) seed: Vec<SeedSection>,
-    pub(super) dejima_table: Vec<Declaration>,
+    pub(super) dejima_table: Vec<TableSection>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -65,7 +65,7 @@ pub(super) struct SeedSection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TypeFile {
-    pub(super) dejima_table: Vec<Declaration>,
+    pub(super) dejima_table: Vec<TableSection>,
 }
 
 /// Reads a file's text.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use config::{Map, Source, Value};
 use dejima_core::name::{PeerName, TableName};
-use dejima_core::strategy::Declaration;
+use dejima_core::strategy::TableDeclaration;
 
 use super::address::{self, LocalAddress};
 use super::arguments::{Arguments, flag, variable};
 use super::file::{self, ConfigFile, TypeFile};
+use super::table::TableSection;
 use super::{Config, DatabaseConfig, Error, LimitsConfig, LogConfig, LogFormat};
 
 /// Variables that are no keys of the file.
@@ -59,13 +60,14 @@ fn read_layers(
     environment: &BTreeMap<String, String>,
 ) -> Result<Config, Error> {
     let (merged, own_tables) = merge(arguments, environment)?;
-    let tables = tables(&merged, arguments.config.as_deref(), own_tables)?;
+    let mut warnings = unknown_variables(arguments, environment);
+    let file = arguments.config.as_deref();
+    let tables = tables(&merged, file, own_tables, &mut warnings)?;
     let seeds = match seeds_outside(arguments, environment)? {
         Some(seeds) => seeds,
         None => seeds_of_file(&merged)?,
     };
     check_seeds(&seeds, &tables)?;
-    let warnings = unknown_variables(arguments, environment);
     finish(merged, tables, seeds, warnings)
 }
 
@@ -74,7 +76,7 @@ type Seeds = BTreeMap<TableName, Vec<String>>;
 fn merge(
     arguments: &Arguments,
     environment: &BTreeMap<String, String>,
-) -> Result<(ConfigFile, Vec<Declaration>), Error> {
+) -> Result<(ConfigFile, Vec<TableSection>), Error> {
     let mut layers = config::Config::builder();
     let mut own_tables = Vec::new();
     if let Some(file) = &arguments.config {
@@ -118,7 +120,7 @@ impl Source for Layer {
 
 fn finish(
     merged: ConfigFile,
-    tables: Vec<Declaration>,
+    tables: Vec<TableDeclaration>,
     seeds: Seeds,
     warnings: Vec<String>,
 ) -> Result<Config, Error> {
@@ -230,21 +232,36 @@ fn at_most_a_day(key: &str, ms: u64) -> Result<u64, Error> {
 fn tables(
     merged: &ConfigFile,
     file: Option<&Path>,
-    own: Vec<Declaration>,
-) -> Result<Vec<Declaration>, Error> {
+    own: Vec<TableSection>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<TableDeclaration>, Error> {
     let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
-    let mut all = own;
-    if let Some(type_file) = type_file(merged, folder, all.is_empty()) {
-        all.extend(file::parse::<TypeFile>(&type_file, &file::text(&type_file)?)?.dejima_table);
+    let type_file = type_file(merged, folder, own.is_empty());
+    let mut all = declarations(own, folder, warnings)?;
+    if let Some(type_file) = type_file {
+        let sections = file::parse::<TypeFile>(&type_file, &file::text(&type_file)?)?.dejima_table;
+        let folder = type_file.parent().unwrap_or(folder);
+        all.extend(declarations(sections, folder, warnings)?);
     }
     let mut seen = BTreeSet::new();
-    match all.iter().find(|table| !seen.insert(&table.name)) {
+    match all.iter().find(|table| !seen.insert(table.name())) {
         Some(twice) => Err(Error::invalid(
             "dejima_table",
-            format!("Dejima table \"{}\" is declared twice", twice.name),
+            format!("Dejima table \"{}\" is declared twice", twice.name()),
         )),
         None => Ok(all),
     }
+}
+
+fn declarations(
+    sections: Vec<TableSection>,
+    folder: &Path,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<TableDeclaration>, Error> {
+    let sections = sections.into_iter();
+    sections
+        .map(|section| section.declaration(folder, warnings))
+        .collect()
 }
 
 /// A peer whose own file declares its tables may call itself of a type that has no file.
@@ -298,16 +315,16 @@ fn seeds_outside(
     Ok(Some(seeds))
 }
 
-fn check_seeds(seeds: &Seeds, tables: &[Declaration]) -> Result<(), Error> {
+fn check_seeds(seeds: &Seeds, tables: &[TableDeclaration]) -> Result<(), Error> {
     let unknown = seeds
         .keys()
-        .find(|table| !tables.iter().any(|declared| declared.name == **table));
+        .find(|table| !tables.iter().any(|declared| declared.name() == *table));
     let Some(unknown) = unknown else {
         return Ok(());
     };
     let declared: Vec<_> = tables
         .iter()
-        .map(|table| format!("\"{}\"", table.name))
+        .map(|table| format!("\"{}\"", table.name()))
         .collect();
     let why = format!(
         "\"{unknown}\" is no Dejima table of this peer; it declares {}",

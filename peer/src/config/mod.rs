@@ -5,13 +5,14 @@ mod arguments;
 mod error;
 mod file;
 mod layers;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use dejima_core::name::{PeerName, TableName};
-use dejima_core::strategy::Declaration;
+use dejima_core::strategy::TableDeclaration;
 
 pub use address::LocalAddress;
 pub use arguments::Arguments;
@@ -42,7 +43,7 @@ pub struct Config {
     /// What is logged.
     pub log: LogConfig,
     /// Its Dejima tables.
-    pub tables: Vec<Declaration>,
+    pub tables: Vec<TableDeclaration>,
     /// Addresses of peers that share a Dejima table; a table without any is founded by this peer.
     pub seeds: BTreeMap<TableName, Vec<String>>,
     /// What is strange but no mistake.

@@ -86,7 +86,9 @@ fn a_file_is_read() {
         config.seeds[&table("ShareGovBank")],
         ["http://127.0.0.1:7002"]
     );
-    let declared = &config.tables[0];
+    let TableDeclaration::Columns(declared) = &config.tables[0] else {
+        panic!("columns of a base table");
+    };
     assert_eq!(
         (
             declared.columns[1].name.as_str(),
@@ -312,5 +314,124 @@ fn an_unknown_variable_is_a_warning() {
     assert_eq!(
         config.warnings,
         ["the variable DEJIMA_NAMES of the environment has no meaning for a peer"]
+    );
+}
+
+const CLIENTS: &str = r#"
+CREATE TABLE city (id int PRIMARY KEY, name text NOT NULL UNIQUE);
+CREATE TABLE client (id int PRIMARY KEY, name text, city int NOT NULL REFERENCES city);
+-- put: read city
+CREATE VIEW "Clients" AS SELECT c.id, c.name, t.name AS city FROM client c JOIN city t ON c.city = t.id;
+"#;
+
+/// [`BANK`] with another Dejima table, whose section is this.
+fn with_table(section: &str) -> String {
+    format!("{BANK}\n[[dejima_table]]\n{section}\n")
+}
+
+#[test]
+fn a_dejima_table_may_name_a_strategy_beside_the_file_that_it_is_in() {
+    let section = "name = \"Clients\"\nstrategy = \"clients.sql\"";
+    let beside = [
+        ("bank.toml", &*with_table(section)),
+        ("clients.sql", CLIENTS),
+    ];
+    let types = format!("[[dejima_table]]\n{section}\n");
+    let own = format!("type = \"bank\"\n{BANK}");
+    let in_types = [
+        ("bank.toml", &*own),
+        ("types/bank.toml", &*types),
+        ("types/clients.sql", CLIENTS),
+    ];
+    for files in [&beside[..], &in_types[..]] {
+        let config = Folder::new(files).read().expect("all is right");
+        assert_eq!(config.tables[1].name(), &table("Clients"));
+        let TableDeclaration::Program(declared) = &config.tables[1] else {
+            panic!("a program");
+        };
+        assert_eq!(declared.program.view().columns.len(), 3);
+        assert_eq!(config.warnings, [""; 0]);
+    }
+}
+
+#[test]
+fn a_schema_says_what_the_base_tables_are() {
+    let (schema, view) = CLIENTS.split_once("-- put").expect("it is there");
+    let view = format!("-- put{view}");
+    let section = "name = \"Clients\"\nstrategy = \"clients.sql\"\nschema = \"tables.sql\"";
+    let files = [
+        ("bank.toml", &*with_table(section)),
+        ("clients.sql", &*view),
+        ("tables.sql", schema),
+    ];
+    let config = Folder::new(&files).read().expect("all is right");
+    assert_eq!(config.tables.len(), 2);
+}
+
+/// The error for [`BANK`] with such a section beside such a strategy, with the folder's name taken out.
+fn strategy_mistake(section: &str, strategy: &str) -> String {
+    let files = [("bank.toml", &*with_table(section)), ("c.sql", strategy)];
+    let folder = Folder::new(&files);
+    let error = folder.read().expect_err("there is a mistake").to_string();
+    error.replace(&format!("{}/", folder.0.path().display()), "")
+}
+
+#[test]
+fn what_a_strategy_says_is_not_said_twice() {
+    let beside = |more: &str| {
+        strategy_mistake(
+            &format!("name = \"Clients\"\nstrategy = \"c.sql\"\n{more}"),
+            CLIENTS,
+        )
+    };
+    for (key, value) in [
+        ("base_table", "\"public.client\""),
+        ("key", "[\"id\"]"),
+        ("columns", "[\"id\"]"),
+        ("where", "\"true\""),
+        ("defaults", "[]"),
+    ] {
+        let said = beside(&format!("{key} = {value}"));
+        assert!(
+            said.starts_with("bank.toml, line ")
+                && said.ends_with(&format!(
+                    "`{key}` beside `strategy`: c.sql says that; take `{key}` away"
+                )),
+            "{said}"
+        );
+    }
+    let said = strategy_mistake("name = \"Clients\"\nschema = \"c.sql\"", CLIENTS);
+    assert!(
+        said.ends_with("`schema` has a meaning beside `strategy` only"),
+        "{said}"
+    );
+    let said = strategy_mistake("name = \"Clients\"", CLIENTS);
+    assert!(said.contains("missing field `base_table`"), "{said}");
+}
+
+#[test]
+fn a_strategy_that_is_not_understood_is_shown_with_its_place() {
+    let section = "name = \"Clients\"\nstrategy = \"c.sql\"";
+    let said = strategy_mistake(section, &CLIENTS.replace("-- put: read city\n", ""));
+    assert!(
+        said.starts_with("c.sql cannot be used as a strategy:\nerror: ")
+            && said.contains("--> c.sql:")
+            && said.contains("-- put: read city"),
+        "{said}"
+    );
+    assert_eq!(
+        strategy_mistake(section, &CLIENTS.replace("\"Clients\"", "Clients")),
+        "c.sql says what Dejima table \"clients\" is, and the configuration calls it \"Clients\"; \
+         give both one name (SQL and put rules have capitals in double quotes alone)"
+    );
+    let toml = strategy_mistake("name = \"Clients\"\nstrategy = \"bank.toml\"", CLIENTS);
+    assert!(
+        toml.ends_with("bank.toml is neither an SQL view (.sql) nor put rules (.dl)"),
+        "{toml}"
+    );
+    let missing = strategy_mistake("name = \"Clients\"\nstrategy = \"none.sql\"", CLIENTS);
+    assert!(
+        missing.starts_with("none.sql cannot be read: "),
+        "{missing}"
     );
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use dejima_core::database::{Examinee, Sight, Trace};
+use dejima_core::database::{Examinee, Origin, Sight, Trace, UsedTable};
 use dejima_core::delta::{Captured, Column, Put, PutRow, Schema};
 use dejima_core::examine::{Digest, Finding};
 use dejima_core::group::{Fact, Links, Shape};
@@ -246,11 +246,20 @@ async fn start(folder: &tempfile::TempDir, plan: Plan<'_>) -> Peer {
         metrics,
     };
     let model = Arc::new(plan.model);
+    let origin = |column: &str| Origin {
+        base_table: "public.people".into(),
+        column: column.to_owned(),
+    };
     let table = DeclaredTable {
         name: table(),
         schema: schema(plan.columns),
-        base_table: "public.people".into(),
-        base_columns: plan.columns.map(str::to_owned).to_vec(),
+        base_tables: vec![UsedTable {
+            name: "public.people".into(),
+            is_written: true,
+            columns: vec![],
+        }],
+        shows: plan.columns.map(|column| [origin(column)].into()).to_vec(),
+        decides: [].into(),
         condition: None,
     };
     let store = Arc::clone(&model) as Arc<dyn Store>;

@@ -1,6 +1,6 @@
 //! What the machines hold, in the words of operator.proto.
 
-use dejima_core::database::DeclaredTable;
+use dejima_core::database::{DeclaredTable, Origin};
 use dejima_core::examine::{Finding, State};
 use dejima_core::group::{Counters, GroupState, MemberState, PeerGroup, Reached};
 use dejima_core::name::PeerName;
@@ -73,19 +73,31 @@ pub(super) fn detection_to_wire(now: Millis, counters: Counters) -> v1::Detectio
 }
 
 pub(super) fn table_to_wire(table: &DeclaredTable) -> v1::DejimaTable {
-    let columns = table
-        .schema
-        .columns
-        .iter()
-        .zip(&table.base_columns)
-        .map(|(column, base)| v1::MappedColumn {
+    let only = match &table.base_tables[..] {
+        [only] => Some(only.name.as_str()),
+        _ => None,
+    };
+    let columns = table.schema.columns.iter().zip(&table.shows);
+    let columns = columns.map(|(column, shows)| {
+        let mut origins = shows.iter();
+        let base_column = match (only, origins.next(), origins.next()) {
+            (Some(_), Some(origin), None) => origin.column.clone(),
+            _ => String::new(),
+        };
+        v1::MappedColumn {
             name: column.name.clone(),
             r#type: column.type_name.clone(),
-            base_column: base.clone(),
-        });
+            base_column,
+            shows: shows.iter().map(origin_to_wire).collect(),
+        }
+    });
+    let used = table.base_tables.iter().map(|used| v1::BaseTable {
+        name: used.name.clone(),
+        is_written: used.is_written,
+    });
     v1::DejimaTable {
         name: table.name.to_string(),
-        base_table: table.base_table.clone(),
+        base_table: only.unwrap_or_default().to_owned(),
         columns: columns.collect(),
         key: table
             .schema
@@ -94,6 +106,15 @@ pub(super) fn table_to_wire(table: &DeclaredTable) -> v1::DejimaTable {
             .map(|&column| table.schema.column_name(column).to_owned())
             .collect(),
         condition: table.condition.clone().unwrap_or_default(),
+        base_tables: used.collect(),
+        decides: table.decides.iter().map(origin_to_wire).collect(),
+    }
+}
+
+fn origin_to_wire(origin: &Origin) -> v1::BaseColumn {
+    v1::BaseColumn {
+        base_table: origin.base_table.clone(),
+        column: origin.column.clone(),
     }
 }
 

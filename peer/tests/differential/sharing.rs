@@ -224,6 +224,7 @@ fn organisation(peer: &str) -> Organisation {
         base_tables: Vec::new(),
         declarations: String::new(),
         shares: Vec::new(),
+        strategies: vec![],
         more_configuration: String::new(),
     };
     if peer == OFFICE {

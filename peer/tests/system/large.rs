@@ -68,6 +68,7 @@ async fn one_value_of_many_mebibytes_of_bytes_arrives_whole() {
             table: "Bytes".to_owned(),
             seeds: seeds.iter().map(|&seed| seed.to_owned()).collect(),
         }],
+        strategies: vec![],
         more_configuration: String::new(),
     };
     let options = WorldOptions {

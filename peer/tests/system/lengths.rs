@@ -138,6 +138,7 @@ fn organisation(end: usize) -> Organisation {
             table: "Lengths".to_owned(),
             seeds: ENDS[..end].iter().map(|&seed| seed.to_owned()).collect(),
         }],
+        strategies: vec![],
         more_configuration: String::new(),
     }
 }

@@ -18,5 +18,6 @@ mod refusals;
 mod resolve;
 mod start;
 mod statements;
+mod strategies;
 mod transactions;
 mod values;

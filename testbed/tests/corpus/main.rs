@@ -3,15 +3,14 @@
 //! What is proved is also tried on random databases with the evaluator: if one of them refutes it, either lies. The last line says
 //! how many were as expected. With `DEJIMA_CORPUS=write` the counterexamples are written into the heads instead of compared.
 
-mod head;
 mod outcome;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use dejima_core::strategy::check::Z3;
-use head::{Expectation, Head};
+use dejima_testbed::{CorpusFile, Expectation, Head};
+
 use outcome::Outcome;
 
 /// What a question to the solver may take.
@@ -30,12 +29,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../strategies");
     let writes = std::env::var("DEJIMA_CORPUS").is_ok_and(|value| value == "write");
     let started = Instant::now();
     let (mut good, mut bad) = (0, 0);
-    for file in strategies(&folder) {
-        match one(&file, &folder, &mut solver, writes) {
+    for name in CorpusFile::names().expect("the folder is there") {
+        match one(&name, &mut solver, writes) {
             Ok(()) => good += 1,
             Err(why) => {
                 bad += 1;
@@ -52,45 +50,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// All strategies below a folder, in order; schemas are none.
-fn strategies(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder)
-            .expect("the folder is there")
-            .flatten()
-        {
-            let path = entry.path();
-            if path.is_dir() {
-                if path.file_name().is_none_or(|name| name != "schema") {
-                    open.push(path);
-                }
-            } else if path.extension().is_some_and(|ending| ending != "md") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-fn one(file: &Path, folder: &Path, solver: &mut Z3, writes: bool) -> Result<(), String> {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let head = Head::read(&text)?;
+fn one(name: &str, solver: &mut Z3, writes: bool) -> Result<(), String> {
+    let file = CorpusFile::open(name)?;
     let started = Instant::now();
-    let outcome = Outcome::of(file, &text, &head, solver)?;
-    let name = file.strip_prefix(folder).unwrap_or(file).display();
+    let outcome = Outcome::of(&file, solver)?;
     println!(
         "{:10} {:5.2} s  {name}",
         outcome.word(),
         started.elapsed().as_secs_f32()
     );
     if writes && let Some(picture) = outcome.picture() {
-        let written = head.with_counterexample(&text, picture);
-        std::fs::write(file, written).map_err(|error| error.to_string())?;
+        let written = file.head.with_counterexample(&file.text, picture);
+        std::fs::write(&file.path, written).map_err(|error| error.to_string())?;
     } else {
-        compare(&head, &outcome)?;
+        compare(&file.head, &outcome)?;
     }
     outcome.cross_check()
 }

@@ -1,14 +1,10 @@
 //! What becomes of a strategy.
 
-use std::path::Path;
-
 use dejima_core::strategy::check::{
     Effort, Obligation, Overall, Verdict, Z3, check, picture, search,
 };
-use dejima_core::strategy::language::{File, Format, read};
 use dejima_core::strategy::program::Program;
-
-use crate::head::Head;
+use dejima_testbed::CorpusFile;
 
 /// Random databases on which a proof is tried.
 const CROSS_CHECKS: usize = 1_000;
@@ -29,27 +25,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn of(
-        file: &Path,
-        text: &str,
-        head: &Head,
-        solver: &mut Z3,
-    ) -> Result<Self, String> {
-        let name = file.display().to_string();
-        let format = Format::of(&name).ok_or("nobody knows what it is written in")?;
-        let schema = match &head.schema {
-            Some(schema) => {
-                let path = file.parent().unwrap_or(file).join(schema);
-                Some(std::fs::read_to_string(path).map_err(|error| error.to_string())?)
-            }
-            None => None,
-        };
-        let schema = schema.as_ref().map(|text| File {
-            name: "schema.sql",
-            text,
-        });
-        let mut readings = read(File { name: &name, text }, format, schema);
-        let reading = readings.pop().ok_or("nothing was read")?;
+    pub(crate) fn of(file: &CorpusFile, solver: &mut Z3) -> Result<Self, String> {
+        let reading = file.reading()?;
         let Some(program) = reading.program else {
             return Ok(Self::Unreadable(
                 reading

@@ -6,7 +6,8 @@ use std::sync::{OnceLock, RwLock, RwLockReadGuard};
 use dejima_core::database::{Database, Installation, Options, install};
 use dejima_core::delta::{Captured, Put, PutRow, Value};
 use dejima_core::name::{Gid, PeerName, TableName};
-use dejima_core::strategy::Declaration;
+use dejima_core::strategy::language::{File, Format, read};
+use dejima_core::strategy::{Declaration, TableDeclaration, TableProgram};
 use dejima_core::transaction::{Answer, Request};
 use dejima_testbed::{Cluster, ClusterOptions, Scratch};
 use serde_json::json;
@@ -211,8 +212,24 @@ fn open(path: &Path, mode: u32) {
         .expect("the bed is made of what works");
 }
 
-pub(crate) fn declared(declarations: serde_json::Value) -> Vec<Declaration> {
-    serde_json::from_value(declarations).expect("the bed is made of what works")
+pub(crate) fn declared(declarations: serde_json::Value) -> Vec<TableDeclaration> {
+    let declarations: Vec<Declaration> =
+        serde_json::from_value(declarations).expect("the bed is made of what works");
+    declarations.into_iter().map(Into::into).collect()
+}
+
+/// The Dejima table of an SQL view.
+pub(crate) fn programmed(text: &str) -> TableDeclaration {
+    let file = File {
+        name: "view.sql",
+        text,
+    };
+    let reading = read(file, Format::Sql, None).remove(0);
+    let program = reading.program.expect("the view is well formed");
+    TableDeclaration::Program(TableProgram {
+        table: TableName::new(&program.view().name).expect("a name"),
+        program: program.into(),
+    })
 }
 
 /// A Dejima table `T` over `public.t` with key `id`.

@@ -1,6 +1,6 @@
 //! Declaring: what a user can get wrong, in the words that he reads; and that declaring twice changes nothing.
 
-use dejima_core::database::{Database, Error, Installation, install};
+use dejima_core::database::{Database, Error, Installation, VERSION, install};
 use dejima_core::name::PeerName;
 use dejima_testbed::{Cluster, ClusterOptions, Scratch};
 use serde_json::{Value, json};
@@ -193,7 +193,7 @@ async fn declaring_again_changes_only_what_differs() {
     assert_eq!(
         (
             tables[0].name.as_str(),
-            tables[0].base_table.as_str(),
+            tables[0].base_tables[0].name.as_str(),
             tables[0].schema.key.as_slice()
         ),
         ("T", "\"public\".\"t\"", &[0][..])
@@ -305,7 +305,10 @@ async fn a_database_that_is_not_ready_is_refused() {
     );
     assert_eq!(connect(|_| ()).await, expected);
     bed.admin("UPDATE dejima.peer SET version = 0");
-    assert!(connect(|_| ()).await.contains("has version 0 of Dejima's schema, and this peer needs version 7; install again as superuser"));
+    let expected = format!(
+        "has version 0 of Dejima's schema, and this peer needs version {VERSION}; install again as superuser"
+    );
+    assert!(connect(|_| ()).await.contains(&expected));
     bed.admin("DROP SCHEMA dejima CASCADE");
     assert_eq!(
         connect(|_| ()).await,

@@ -2,6 +2,7 @@
 //! the machine's requests do, and every mistake that a user can make. The cases in `contract` run on the
 //! simulator's model of the database as well.
 
+mod apply;
 mod bed;
 mod capture;
 mod contract;
@@ -10,6 +11,7 @@ mod execute;
 mod guard;
 mod hook;
 mod partitions;
+mod programs;
 mod put;
 mod sessions;
 mod view;

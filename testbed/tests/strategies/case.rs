@@ -389,7 +389,7 @@ async fn put_in(bed: &Bed<'_>, case: &Case, way: Way) -> Outcome<Done> {
 /// The SQL that asks for the wanted rows; nothing if that way cannot ask for it.
 fn put_sql(bed: &Bed<'_>, shown: &Rows, wanted: &Rows, way: Way) -> Option<String> {
     let key: Vec<usize> = bed
-        .bound
+        .table
         .schema
         .key
         .iter()
@@ -429,7 +429,7 @@ fn peer_sql(
     key: &[usize],
 ) -> Option<String> {
     let names: Vec<&str> = bed
-        .bound
+        .table
         .schema
         .columns
         .iter()
@@ -487,7 +487,7 @@ fn peer_sql(
             (None, None) => return None,
         });
     }
-    let puts = json!([{"table": bed.bound.table.as_str(), "rows": rows}]);
+    let puts = json!([{"table": bed.table.name.as_str(), "rows": rows}]);
     Some(format!(
         "SELECT dejima.put({}::jsonb)",
         dejima_core::strategy::literal(&puts.to_string())

@@ -1,22 +1,23 @@
 //! A database with Dejima in it and one strategy.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dejima_core::database::{Installation, install};
+use dejima_core::database::{self, DeclaredTable, Installation, Options, UsedTable, install};
 use dejima_core::delta::{self, Captured};
 use dejima_core::name::{PeerName, TableName};
 use dejima_core::strategy::evaluate::{Database, Rows};
 use dejima_core::strategy::program::{ConstraintKind, Program, RelationId, Scope};
 use dejima_core::strategy::value::{Sort, Value};
-use dejima_core::strategy::{BaseColumn, BaseTable, Bound, Names, UniqueKey, identifier, parts};
+use dejima_core::strategy::{Names, TableDeclaration, TableProgram, identifier};
 use dejima_testbed::Cluster;
 use tokio_postgres::{Client, NoTls};
 
 pub(crate) struct TestDatabase {
     admin: Client,
+    /// Declares, as a peer does.
+    peer: database::Database,
     /// A session of the peer's own: it has no hook.
     session: Client,
     session_url: String,
@@ -26,9 +27,16 @@ pub(crate) struct TestDatabase {
 pub(crate) struct Bed<'a> {
     database: &'a TestDatabase,
     pub(crate) program: Arc<Program>,
-    pub(crate) bound: Bound,
-    removes: Vec<String>,
+    pub(crate) table: DeclaredTable,
 }
+
+/// What is generated for a Dejima table, and must be gone with it.
+const LEFT: &str = "
+SELECT part FROM dejima.generated WHERE part <> 'dispatcher'
+UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'dejima'::regnamespace AND proname ~ '^(capture|put|derive|through)_[0-9]'
+UNION ALL SELECT relname FROM pg_class WHERE relnamespace = 'dejima_tables'::regnamespace
+UNION ALL SELECT what FROM dejima.shape
+UNION ALL SELECT 'a family' FROM dejima.family";
 
 pub(crate) type Outcome<T> = Result<T, String>;
 
@@ -58,8 +66,9 @@ async fn quiet_session(url: &str) -> Client {
 impl TestDatabase {
     pub(crate) async fn create(cluster: &Cluster, name: &str) -> Self {
         cluster.create_database(name).expect("a database");
+        let peer = PeerName::new("bank").expect("a name");
         let installation = Installation {
-            peer: PeerName::new("bank").expect("a name"),
+            peer: peer.clone(),
             helper: PathBuf::from("/bin/false"),
             callback: "unix:/nowhere".into(),
         };
@@ -68,8 +77,17 @@ impl TestDatabase {
             .await
             .expect("Dejima can be installed");
         let session_url = cluster.url("dejima", name);
+        let options = Options {
+            peer,
+            url: session_url.clone(),
+            pool: 1,
+            lock_wait_ms_max: 1_000,
+        };
         Self {
             admin: quiet_session(&url).await,
+            peer: database::Database::connect(options)
+                .await
+                .expect("it is installed"),
             session: quiet_session(&session_url).await,
             session_url,
         }
@@ -97,72 +115,16 @@ impl TestDatabase {
                 admin(foreign_key(program, &names, *relation, columns, *target)).await?;
             }
         }
-        let mut bases = BTreeMap::new();
-        for (&relation, (schema, table)) in &names.tables {
-            bases.insert(relation, Arc::new(self.base_table(schema, table).await?));
-        }
-        let mut types = Vec::new();
-        for name in &names.types {
-            let sql = "SELECT format_type(to_regtype($1), -1)";
-            let row = self.admin.query_one(sql, &[name]).await.map_err(said)?;
-            types.push(row.get(0));
-        }
-        let table = TableName::new(&program.view().name).map_err(|e| e.to_string())?;
-        let bound =
-            Bound::new(table, 1, Arc::clone(program), &bases, &types).map_err(|e| e.to_string())?;
-        let parts = parts(&[], std::slice::from_ref(&bound));
-        for part in &parts {
-            let created = self.session.batch_execute(&part.create).await;
-            created.map_err(|e| format!("{}: {}\n{}", part.name, said(e), part.create))?;
-        }
-        let removes = parts.iter().rev().map(|part| part.remove.clone()).collect();
+        let declaration = TableDeclaration::Program(TableProgram {
+            table: TableName::new(&program.view().name).map_err(|e| e.to_string())?,
+            program: Arc::clone(program),
+        });
+        let declared = self.peer.declare(&[declaration]).await;
+        let table = declared.map_err(|e| e.to_string())?.pop();
         Ok(Bed {
             database: self,
             program: Arc::clone(program),
-            bound,
-            removes,
-        })
-    }
-
-    async fn base_table(&self, schema: &str, table: &str) -> Outcome<BaseTable> {
-        let name = format!("{}.{}", identifier(schema), identifier(table));
-        let columns = self.admin.query(
-            "SELECT a.attname::text, format_type(a.atttypid, -1), a.attnotnull, a.attrelid, format_type(a.atttypid, -1) = 'bpchar' AND a.atttypmod = -1 FROM pg_attribute AS a
-             WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 ORDER BY a.attnum", &[&name]).await.map_err(said)?;
-        let keys = self.admin.query(
-            "SELECT (SELECT array_agg(a.attname::text) FROM pg_attribute AS a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey))
-             FROM pg_index AS i WHERE i.indrelid = $1::text::regclass AND i.indisunique", &[&name]).await.map_err(said)?;
-        let first = columns.first().ok_or("a table without columns")?;
-        Ok(BaseTable {
-            oid: first.get(3),
-            schema: schema.to_owned(),
-            name: table.to_owned(),
-            columns: columns
-                .iter()
-                .map(|row| BaseColumn {
-                    name: row.get(0),
-                    type_name: row.get(1),
-                    not_null: row.get(2),
-                    has_default: false,
-                    generated: false,
-                    base_type: row.get(1),
-                    keeps_spaces: row.get(4),
-                    local_type: None,
-                })
-                .collect(),
-            is_partitioned: false,
-            toast: None,
-            unique_keys: keys
-                .iter()
-                .map(|row| {
-                    let columns: Vec<String> = row.get(0);
-                    UniqueKey {
-                        operators: vec!["OPERATOR(pg_catalog.=)".into(); columns.len()],
-                        columns,
-                        deferrable: false,
-                    }
-                })
-                .collect(),
+            table: table.ok_or("nothing was declared")?,
         })
     }
 }
@@ -269,33 +231,35 @@ impl Bed<'_> {
 
     /// Removes the strategy.
     pub(crate) async fn clear(self) -> Outcome<()> {
-        for remove in &self.removes {
-            self.run(remove).await?;
-        }
-        let left = self.query("SELECT p.proname::text FROM pg_proc AS p WHERE p.pronamespace = 'dejima'::regnamespace AND p.proname ~ '_1(_|$)'").await?;
+        let removed = self.database.peer.declare(&[]).await;
+        removed.map_err(|e| e.to_string())?;
+        let left = self.query(LEFT).await?;
         match left.first() {
             None => Ok(()),
             Some(row) => Err(format!("{} is left", row.get::<_, String>(0))),
         }
     }
 
+    fn used(&self, relation: RelationId) -> Option<&UsedTable> {
+        let sources = self.program.sources();
+        let mut used = sources.zip(&self.table.base_tables);
+        used.find_map(|(source, used)| (source == relation).then_some(used))
+    }
+
     pub(crate) fn table_name(&self, relation: RelationId) -> String {
-        self.bound.sources[&relation].base.sql_name()
+        let used = self.used(relation).expect("a base table of the strategy");
+        used.name.clone()
     }
 
     pub(crate) fn view_name(&self) -> String {
-        format!("dejima_tables.{}", identifier(self.bound.table.as_str()))
+        format!("dejima_tables.{}", identifier(self.table.name.as_str()))
     }
 
     pub(crate) fn column_types(&self, relation: RelationId) -> Vec<String> {
-        match self.bound.sources.get(&relation) {
-            Some(source) => source
-                .columns
-                .iter()
-                .map(|column| column.base_type.clone())
-                .collect(),
+        match self.used(relation) {
+            Some(used) => used.columns.iter().map(|(_, name)| name.clone()).collect(),
             None => self
-                .bound
+                .table
                 .schema
                 .columns
                 .iter()
@@ -366,7 +330,7 @@ impl Bed<'_> {
     /// The same as it should be: what the view showed before, and does not now, and the other way round.
     pub(crate) async fn view_texts(&self) -> Outcome<Vec<Text>> {
         let columns: Vec<_> = self
-            .bound
+            .table
             .schema
             .columns
             .iter()

@@ -12,15 +12,13 @@ mod database;
 mod shrink;
 mod together;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use dejima_core::strategy::language::{File, Format, read};
 use dejima_core::strategy::program::Program;
-use dejima_testbed::{Cluster, ClusterOptions, Scratch};
+use dejima_testbed::{Cluster, ClusterOptions, CorpusFile, Expectation, Scratch};
 
 use case::Tally;
 use database::TestDatabase;
@@ -80,8 +78,7 @@ fn main() -> ExitCode {
     let Some(arguments) = Arguments::parse(std::env::args().skip(1)) else {
         return ExitCode::SUCCESS;
     };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../strategies");
-    let mut strategies = accepted(&folder);
+    let mut strategies = accepted();
     if let Some(only) = &arguments.only {
         strategies.retain(|strategy| strategy.name.contains(only));
     }
@@ -94,7 +91,7 @@ fn main() -> ExitCode {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let checked = runtime.block_on(async {
             let mut database = TestDatabase::create(&cluster, "together").await;
-            together::check(&mut database, &folder).await
+            together::check(&mut database).await
         });
         match checked {
             Ok(()) => println!("two transactions at once: as expected"),
@@ -176,60 +173,19 @@ async fn one(
 }
 
 /// The strategies whose head expects that they are proved.
-fn accepted(folder: &Path) -> Vec<Strategy> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder)
-            .expect("the folder is there")
-            .flatten()
-        {
-            let path = entry.path();
-            if path.is_dir() {
-                open.push(path);
-            } else if let Some(strategy) = strategy(&path) {
-                found.push(strategy);
-            }
-        }
-    }
-    found.sort_by(|left, right| left.name.cmp(&right.name));
-    found
+fn accepted() -> Vec<Strategy> {
+    let names = CorpusFile::names().expect("the folder is there");
+    names.iter().filter_map(|name| strategy(name)).collect()
 }
 
-fn strategy(path: &PathBuf) -> Option<Strategy> {
-    let name = path.display().to_string();
-    let format = Format::of(&name)?;
-    let text = std::fs::read_to_string(path).expect("a file");
-    let said = |key: &str| {
-        let line = text.lines().find_map(|line| line.split_once(key));
-        line.map(|(_, rest)| rest.trim().to_owned())
-    };
-    if said("expect: ")? != "proved" {
+fn strategy(name: &str) -> Option<Strategy> {
+    let file = CorpusFile::open(name).expect("a file with a head");
+    if file.head.expectation != Expectation::Proved {
         return None;
     }
-    let schema = said("schema: ")
-        .map(|schema| std::fs::read_to_string(path.with_file_name(schema)).expect("its schema"));
-    let schema = schema.as_ref().map(|text| File {
-        name: "schema.sql",
-        text,
-    });
-    let reading = read(
-        File {
-            name: &name,
-            text: &text,
-        },
-        format,
-        schema,
-    )
-    .pop();
-    let program = reading
-        .and_then(|reading| reading.program)
-        .expect("it can be read");
-    let short = name
-        .rsplit_once("strategies/")
-        .map_or(name.as_str(), |(_, short)| short);
+    let program = file.reading().expect("it is there").program;
     Some(Strategy {
-        name: short.to_owned(),
-        program: Arc::new(program),
+        program: Arc::new(program.expect("it can be read")),
+        name: file.name,
     })
 }

@@ -1,6 +1,5 @@
 //! Two transactions at once that change different sides of one joined row: neither may miss what only both together make.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,9 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const WAITS: &str = "SELECT count(*) FROM pg_locks WHERE NOT granted";
 
 /// A ride and its driver come in two transactions, in both orders of asking.
-pub(crate) async fn check(database: &mut TestDatabase, folder: &Path) -> Outcome<()> {
-    let strategy =
-        strategy(&folder.join("join/left.sql")).ok_or("join/left.sql is not accepted")?;
+pub(crate) async fn check(database: &mut TestDatabase) -> Outcome<()> {
+    let strategy = strategy("join/left.sql").ok_or("join/left.sql is not accepted")?;
     let bed = database.strategy(&strategy.program).await?;
     let ride = "INSERT INTO public.ride (id, driver, km) VALUES (1, 5, 0)";
     let driver = "INSERT INTO public.driver (id, name) VALUES (5, 'x')";

@@ -3,7 +3,7 @@
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::{Error, Row};
 
-use super::{DeclaredTable, Finding, or_ok, read_only};
+use super::{DeclaredTable, Finding, UsedTable, or_ok, read_only};
 use crate::database::VERSION;
 use crate::strategy::identifier;
 
@@ -32,8 +32,8 @@ const GENERATED: &str = "
 SELECT g.part FROM dejima.generated AS g
 WHERE CASE
   WHEN g.part = 'dispatcher' THEN to_regprocedure('dejima.put(jsonb)') IS NULL
-  WHEN g.part LIKE 'put %' THEN EXISTS (SELECT FROM regexp_matches(g.removing, 'dejima\\.[^(, ]+', 'g') AS f
-    WHERE to_regprocedure(f[1] || '(jsonb)') IS NULL)
+  WHEN g.part LIKE 'put %' OR g.part LIKE 'derive %' THEN EXISTS (
+    SELECT FROM regexp_matches(g.removing, 'dejima\\.\\w+\\([^)]*\\)', 'g') AS f WHERE to_regprocedure(f[1]) IS NULL)
   WHEN g.part LIKE 'view %' THEN to_regclass(substring(g.removing FROM '^DROP VIEW IF EXISTS ([^;]*)')) IS NULL
   ELSE false END
 UNION ALL SELECT 'view of ' || name FROM unnest($1::text[]) AS name
@@ -51,10 +51,8 @@ pub(super) async fn examine(
     tables: &[DeclaredTable],
 ) -> Result<Vec<Finding>, Error> {
     let transaction = read_only(client).await?;
-    let bases: Vec<_> = tables
-        .iter()
-        .map(|table| table.base_table.as_str())
-        .collect();
+    let used = tables.iter().flat_map(|table| &table.base_tables);
+    let bases: Vec<_> = used.map(|used| used.name.as_str()).collect();
     let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
     let hook = transaction.query(HOOK, &[]).await?;
     let capture = transaction.query(CAPTURE, &[&bases]).await?;
@@ -150,30 +148,39 @@ async fn column_faults(
     let mut faults = vec![];
     let statement = transaction.prepare_cached(COLUMN).await?;
     for table in tables {
-        for (column, base) in table.schema.columns.iter().zip(&table.base_columns) {
-            let row = transaction
-                .query_opt(&statement, &[&table.base_table, base])
-                .await?;
-            let now: Option<&str> = row.as_ref().map(|row| row.get(0));
-            if now == Some(&column.type_name) {
-                continue;
+        for used in &table.base_tables {
+            for (column, type_name) in &used.columns {
+                let row = transaction
+                    .query_opt(&statement, &[&used.name, column])
+                    .await?;
+                let now: Option<&str> = row.as_ref().map(|row| row.get(0));
+                if now != Some(type_name) {
+                    faults.push(column_fault(table, used, column, type_name, now));
+                }
             }
-            let (place, base) = (&table.base_table, identifier(base));
-            let what = match now {
-                None => format!(
-                    "column {base} of {place} is gone; Dejima table \"{}\" shows it",
-                    table.name
-                ),
-                Some(now) => format!(
-                    "column {base} of {place} has type {now}, and Dejima table \"{}\" was declared with {}",
-                    table.name, column.type_name
-                ),
-            };
-            let cure = "change it back, or declare the Dejima table anew at all its members and restart their peers";
-            faults.push(Finding::critical("columns", what, cure));
         }
     }
     Ok(faults)
+}
+
+fn column_fault(
+    table: &DeclaredTable,
+    used: &UsedTable,
+    column: &str,
+    type_name: &str,
+    now: Option<&str>,
+) -> Finding {
+    let (column, place, table) = (identifier(column), &used.name, &table.name);
+    let what = match now {
+        None => {
+            format!("column {column} of {place} is gone; Dejima table \"{table}\" relies on it")
+        }
+        Some(now) => format!(
+            "column {column} of {place} has type {now}, and Dejima table \"{table}\" was declared with {type_name}"
+        ),
+    };
+    let cure = "change it back, or declare the Dejima table anew at all its members and restart their peers";
+    Finding::critical("columns", what, cure)
 }
 
 async fn version(transaction: &Transaction<'_>) -> Result<Vec<Finding>, Error> {

@@ -17,7 +17,7 @@ use tokio_postgres::Error;
 
 use super::error::describe;
 use super::look::read_only;
-use super::{Database, DeclaredTable};
+use super::{Database, DeclaredTable, UsedTable};
 use crate::examine::{Finding, or_ok};
 
 /// What the peer knows of itself when its database is examined.

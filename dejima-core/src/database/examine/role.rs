@@ -21,9 +21,10 @@ FROM pg_roles AS r WHERE r.rolname = 'dejima'";
 const RIGHTS: &str = "
 SELECT t.name, n.nspname::text, c.oid IS NOT NULL, coalesce(has_schema_privilege(n.oid, 'USAGE'), false),
   ARRAY(SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRIGGER']) WITH ORDINALITY AS u(p, at)
-    WHERE c.oid IS NOT NULL AND NOT has_table_privilege(c.oid, p) ORDER BY at),
+    WHERE c.oid IS NOT NULL AND (t.is_written OR p IN ('SELECT', 'TRIGGER')) AND NOT has_table_privilege(c.oid, p) ORDER BY at),
   coalesce(row_security_active(c.oid), false)
-FROM (SELECT DISTINCT name FROM unnest($1::text[]) AS name) AS t CROSS JOIN LATERAL parse_ident(t.name) AS p(part)
+FROM (SELECT u.name, bool_or(u.is_written) AS is_written FROM unnest($1::text[], $2::boolean[]) AS u(name, is_written) GROUP BY 1) AS t
+CROSS JOIN LATERAL parse_ident(t.name) AS p(part)
 LEFT JOIN pg_namespace AS n ON n.nspname = p.part[1]
 LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.part[2]
 ORDER BY 1";
@@ -37,12 +38,12 @@ pub(super) async fn examine(
     tables: &[DeclaredTable],
 ) -> Result<Vec<Finding>, Error> {
     let transaction = read_only(client).await?;
-    let names: Vec<_> = tables
-        .iter()
-        .map(|table| table.base_table.as_str())
-        .collect();
+    let used = tables.iter().flat_map(|table| &table.base_tables);
+    let (names, are_written): (Vec<_>, Vec<_>) = used
+        .map(|used| (used.name.as_str(), used.is_written))
+        .unzip();
     let role = transaction.query_opt(ROLE, &[&names]).await?;
-    let rights = transaction.query(RIGHTS, &[&names]).await?;
+    let rights = transaction.query(RIGHTS, &[&names, &are_written]).await?;
     let public = transaction.query(PUBLIC, &[]).await?;
     let faults = role.as_ref().map(role_faults).unwrap_or_default();
     let mut findings = or_ok(CHECK, faults, "dejima logs in, and is no superuser");

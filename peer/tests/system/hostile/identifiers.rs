@@ -189,6 +189,7 @@ fn organisation(end: usize) -> Organisation {
         base_tables: places().map(|place| place.table()).collect(),
         declarations: places().map(|place| place.declaration()).collect(),
         shares: NAMES.iter().map(share).collect(),
+        strategies: vec![],
         more_configuration: String::new(),
     }
 }

@@ -320,6 +320,7 @@ fn organisation(end: &End) -> Organisation {
         base_tables: GROUPS.iter().flat_map(tables).collect(),
         declarations,
         shares: GROUPS.iter().map(share).collect(),
+        strategies: vec![],
         more_configuration: String::new(),
     }
 }

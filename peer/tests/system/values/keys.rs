@@ -137,6 +137,7 @@ fn organisation(end: usize) -> Organisation {
         declarations: declare.collect(),
         shares: tables.iter().map(share).collect(),
         base_tables: tables,
+        strategies: vec![],
         more_configuration: String::new(),
     }
 }

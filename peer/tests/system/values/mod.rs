@@ -99,7 +99,7 @@ async fn types_that_mean_nothing_in_another_database_are_refused() {
                 "name": "Local", "base_table": "public.local", "key": ["id"], "columns": columns
             }))
             .expect("well formed");
-            database.declare(&[declaration]).await
+            database.declare(&[declaration.into()]).await
         };
         let error = declare(&["id", "it's"]).await.expect_err("it is refused");
         let error = error.to_string();

@@ -1,19 +1,24 @@
 //! What a strategy says of itself in the comments at its head: what it is, what is expected, a counterexample.
 
 /// The comments at the head of a file.
-pub(crate) struct Head {
-    pub(crate) expectation: Expectation,
+#[derive(Debug)]
+pub struct Head {
+    /// The verdict that it is written for.
+    pub expectation: Expectation,
     /// A file of CREATE TABLEs, beside the strategy.
-    pub(crate) schema: Option<String>,
+    pub schema: Option<String>,
     /// The picture of the smallest case in which it fails.
-    pub(crate) counterexample: String,
+    pub counterexample: String,
     /// What begins a comment.
     mark: String,
     /// How many lines there are.
     lines: usize,
 }
 
-pub(crate) enum Expectation {
+/// What is to become of a strategy.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// All obligations hold.
     Proved,
     /// The codes of the obligations that do not hold.
     Refuted(Vec<String>),
@@ -22,7 +27,7 @@ pub(crate) enum Expectation {
 }
 
 impl Head {
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
+    pub(super) fn read(text: &str) -> Result<Self, String> {
         let first = text.split_whitespace().next().unwrap_or_default();
         let mark = ["--", "%", "#"]
             .into_iter()
@@ -62,7 +67,7 @@ impl Head {
     }
 
     /// The file with this counterexample at the end of its head.
-    pub(crate) fn with_counterexample(&self, text: &str, picture: &str) -> String {
+    pub fn with_counterexample(&self, text: &str, picture: &str) -> String {
         let head: Vec<&str> = text.lines().take(self.lines).collect();
         let rest = text
             .lines()

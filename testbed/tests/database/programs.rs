@@ -1,0 +1,254 @@
+//! Declaring programs of the strategy language: what must fit, what is made, and changes from one kind of declaration to
+//! the other.
+
+use dejima_core::database::{Database, Examinee};
+use dejima_core::examine::State;
+use dejima_core::strategy::TableDeclaration;
+use serde_json::json;
+
+use crate::bed::{Bed, bed, declared, programmed};
+
+const BASE: &str = "CREATE TABLE city (id integer PRIMARY KEY, name text NOT NULL UNIQUE);
+    CREATE TABLE client (id integer PRIMARY KEY, name text, city integer NOT NULL REFERENCES city);
+    INSERT INTO city VALUES (1, 'Kyoto'); INSERT INTO client VALUES (1, 'Ann', 1)";
+
+/// What is generated, and everything that it makes.
+const MADE: &str = "SELECT string_agg(o, ' ' ORDER BY o) FROM (
+    SELECT part || ' ' || xmin FROM dejima.generated
+    UNION ALL SELECT p.proname || p.xmin FROM pg_proc AS p WHERE pronamespace = 'dejima'::regnamespace
+    UNION ALL SELECT tgname || xmin || tgrelid FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT relname || xmin FROM pg_class WHERE relnamespace = 'dejima_tables'::regnamespace) AS made(o)";
+
+/// What is left of all that.
+const LEFT: &str = "SELECT (SELECT count(*) FROM dejima.generated WHERE part <> 'dispatcher'), (SELECT count(*) FROM dejima.family),
+    (SELECT count(*) FROM dejima.shape), (SELECT count(*) FROM pg_class WHERE relnamespace = 'dejima_tables'::regnamespace),
+    (SELECT count(*) FROM pg_proc WHERE pronamespace = 'dejima'::regnamespace AND proname ~ '^(capture|put|derive|through|insert)_[0-9]')";
+
+/// The Dejima table as a strategy over both base tables.
+fn joined() -> TableDeclaration {
+    programmed(
+        "CREATE TABLE city (id integer PRIMARY KEY, name text NOT NULL UNIQUE);
+         CREATE TABLE client (id integer PRIMARY KEY, name text, city integer NOT NULL REFERENCES city);
+         -- put: read city
+         CREATE VIEW \"T\" AS SELECT c.id, c.name, t.name AS town FROM client c JOIN city t ON c.city = t.id",
+    )
+}
+
+/// The Dejima table as columns of one base table. With a default its view has a trigger.
+fn plain(columns: &[&str], default: bool) -> Vec<TableDeclaration> {
+    let defaults = json!([{"column": "city", "value": 1}]);
+    declared(
+        json!([{"name": "T", "base_table": "public.client", "key": ["id"], "columns": columns,
+        "defaults": if default { defaults } else { json!([]) }}]),
+    )
+}
+
+async fn ready(name: &'static str) -> (Bed, Database) {
+    let bed = bed(name, BASE).await;
+    bed.admin("REVOKE ALL ON city FROM dejima; GRANT SELECT, TRIGGER ON city TO dejima");
+    let database = bed.connect().await;
+    (bed, database)
+}
+
+fn shown(bed: &Bed) -> String {
+    bed.admin("SELECT string_agg(t::text, ' ' ORDER BY t) FROM dejima_tables.\"T\" AS t")
+}
+
+#[tokio::test]
+async fn a_program_is_declared_once_and_taken_away_without_a_trace() {
+    let (bed, database) = ready("programs").await;
+    let tables = database.declare(&[joined()]).await.unwrap();
+    let used: Vec<_> = tables[0]
+        .base_tables
+        .iter()
+        .map(|used| (used.name.as_str(), used.is_written))
+        .collect();
+    assert_eq!(
+        used,
+        [
+            ("\"public\".\"city\"", false),
+            ("\"public\".\"client\"", true)
+        ],
+        "what is only looked up needs no right to write"
+    );
+    assert_eq!(shown(&bed), "(1,Ann,Kyoto)");
+    let made = bed.admin(MADE);
+    database.declare(&[joined()]).await.unwrap();
+    assert_eq!(bed.admin(MADE), made, "nothing is made again");
+    database.declare(&[]).await.unwrap();
+    assert_eq!(bed.admin(LEFT), "0|0|0|0|0");
+}
+
+#[tokio::test]
+async fn what_somebody_took_away_is_made_again() {
+    let (bed, database) = ready("programs_again").await;
+    database.declare(&[joined()]).await.unwrap();
+    let families = "SELECT count(*) > 0 FROM dejima.family";
+    assert_eq!(bed.admin(families), "t");
+    for broken in [
+        "DELETE FROM dejima.family",
+        "DROP FUNCTION dejima.derive_1_few()",
+        "DROP VIEW dejima_tables.\"T\" CASCADE",
+        "DROP TRIGGER dejima_capture_update ON city",
+    ] {
+        bed.admin(&format!("SET session_replication_role = replica; {broken}"));
+        database.declare(&[joined()]).await.unwrap();
+        let whole = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'dejima'::regnamespace AND proname ~ '^(capture|put|derive|through)_[0-9]'";
+        assert_eq!(bed.admin(whole), "17", "{broken}");
+        assert_eq!(bed.admin(families), "t", "{broken}");
+        assert_eq!(shown(&bed), "(1,Ann,Kyoto)", "{broken}");
+        let triggers =
+            "SELECT count(*) FROM pg_trigger WHERE tgname ~ '^dejima_' AND tgenabled = 'O'";
+        assert_eq!(bed.admin(triggers), "10", "{broken}");
+    }
+}
+
+#[tokio::test]
+async fn a_dejima_table_changes_from_one_kind_to_the_other() {
+    let (bed, database) = ready("programs_change").await;
+    let id = "SELECT id FROM dejima.dejima_table WHERE name = 'T'";
+    let triggers = "SELECT string_agg(tgname, ' ' ORDER BY tgname) FROM pg_trigger WHERE tgrelid = 'dejima_tables.\"T\"'::regclass";
+    let same = || plain(&["id", "name", "city"], false);
+    let other = || plain(&["id", "name"], true);
+    database.declare(&same()).await.unwrap();
+    let number = bed.admin(id);
+    for (before, view) in [(same(), "(1,Ann,1)"), (other(), "(1,Ann)")] {
+        database.declare(&before).await.unwrap();
+        assert_eq!(shown(&bed), view);
+        database.declare(&[joined()]).await.unwrap();
+        assert_eq!(shown(&bed), "(1,Ann,Kyoto)");
+        assert_eq!(bed.admin(triggers), "dejima_end dejima_row");
+        database.declare(&before).await.unwrap();
+        assert_eq!(shown(&bed), view);
+    }
+    assert_eq!(bed.admin(triggers), "dejima_insert");
+    database.declare(&same()).await.unwrap();
+    assert_eq!(bed.admin(triggers), "");
+    assert_eq!(bed.admin(id), number);
+    assert_eq!(bed.admin("SELECT count(*) FROM dejima.family"), "0");
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_fit_is_refused_with_the_cure() {
+    let (bed, database) = ready("programs_refused").await;
+    let city = "\"public\".\"city\"";
+    for (change, back, why) in [
+        (
+            "REVOKE TRIGGER ON city FROM dejima",
+            "GRANT TRIGGER ON city TO dejima",
+            format!("role \"dejima\" lacks TRIGGER on base table {city}; run: GRANT TRIGGER ON {city} TO dejima"),
+        ),
+        (
+            "REVOKE DELETE ON client FROM dejima",
+            "GRANT DELETE ON client TO dejima",
+            "role \"dejima\" lacks DELETE on base table \"public\".\"client\"; run: GRANT DELETE ON \"public\".\"client\" TO dejima".to_owned(),
+        ),
+        (
+            "ALTER TABLE city RENAME TO town",
+            "ALTER TABLE town RENAME TO city",
+            format!("Dejima table \"T\": there is no base table {city}"),
+        ),
+        (
+            "ALTER TABLE city RENAME name TO called",
+            "ALTER TABLE city RENAME called TO name",
+            format!("Dejima table \"T\": base table {city} has no column \"name\"; its columns are \"id\", \"called\""),
+        ),
+        (
+            "ALTER TABLE city ALTER name DROP NOT NULL",
+            "ALTER TABLE city ALTER name SET NOT NULL",
+            format!("column \"name\" of {city} may be NULL"),
+        ),
+    ] {
+        bed.admin(change);
+        let error = database.declare(&[joined()]).await.unwrap_err().to_string();
+        assert!(error.contains(&why), "{change}: {error}");
+        bed.admin(back);
+    }
+    let twice = [joined(), joined()];
+    let error = database.declare(&twice).await.unwrap_err().to_string();
+    assert!(error.contains("is declared twice"), "{error}");
+    assert_eq!(bed.admin(LEFT), "0|0|0|0|0", "an error leaves nothing");
+    database.declare(&[joined()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_keys_and_columns_of_a_program_are_guarded() {
+    let (bed, database) = ready("programs_guard").await;
+    database.declare(&[joined()]).await.unwrap();
+    let owner = bed.session("postgres").await;
+    for (sql, detail) in [
+        ("ALTER TABLE city RENAME name TO called", "name text"),
+        (
+            "ALTER TABLE city DROP CONSTRAINT city_pkey CASCADE",
+            "unique key (id)",
+        ),
+        ("DROP TABLE client CASCADE", ""),
+        ("DROP TRIGGER dejima_capture_delete ON city", "trigger"),
+    ] {
+        let error = owner.batch_execute(sql).await.expect_err(sql);
+        let error = error.as_db_error().expect(sql);
+        assert_eq!(error.code().code(), "55006", "{sql}: {error:?}");
+        let said = error.detail().unwrap_or_default();
+        assert!(said.contains(detail), "{sql}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_looks_at_all_that_a_program_needs() {
+    let (bed, database) = ready("programs_doctor").await;
+    let tables = database.declare(&[joined()]).await.unwrap();
+    let faults = async |checks: &[&str]| -> Vec<String> {
+        let examinee = Examinee {
+            tables: tables.clone(),
+            ..Examinee::default()
+        };
+        let findings = database.examine(&examinee).await.into_iter();
+        findings
+            .filter(|finding| finding.state != State::Ok && checks.contains(&finding.check))
+            .map(|finding| finding.what)
+            .collect()
+    };
+    let checks = ["rights", "triggers", "generated", "columns"];
+    assert_eq!(faults(&checks).await, [""; 0]);
+    for (broken, check, what) in [
+        (
+            "REVOKE SELECT ON city FROM dejima",
+            "rights",
+            "role dejima lacks SELECT on base table \"public\".\"city\"",
+        ),
+        (
+            "ALTER TABLE city DISABLE TRIGGER dejima_capture_update",
+            "triggers",
+            "trigger dejima_capture_update of \"public\".\"city\" is disabled: such changes reach nobody",
+        ),
+        (
+            "DROP FUNCTION dejima.derive_1_many()",
+            "generated",
+            "derive 1 is gone: puts fail",
+        ),
+        (
+            "DROP FUNCTION dejima.put_1(jsonb)",
+            "generated",
+            "put 1 is gone: puts fail",
+        ),
+        (
+            "ALTER TABLE client ALTER city TYPE bigint",
+            "columns",
+            "column \"city\" of \"public\".\"client\" has type bigint, and Dejima table \"T\" was declared with integer",
+        ),
+    ] {
+        let before = if check == "columns" {
+            "DROP VIEW dejima_tables.\"T\" CASCADE;"
+        } else {
+            ""
+        };
+        bed.admin(&format!(
+            "SET session_replication_role = replica; {before} {broken}"
+        ));
+        let found = faults(&[check]).await;
+        assert!(
+            found.iter().any(|found| found == what),
+            "{broken}: {found:#?}"
+        );
+    }
+}
