@@ -32,6 +32,10 @@ bench:
 capture-bench:
     cargo bench --locked --package dejima-peer --bench capture
 
+# The same for strategies: each claim, the figure, and whether it holds.
+strategy-bench TURNS="3":
+    cargo bench --locked --package dejima-peer --bench capture -- {{TURNS}} strategies
+
 # Load, deaths, hangs and partitions at random for MINUTES.
 soak MINUTES="40":
     cargo test --locked --package dejima-peer --test soak -- {{MINUTES}}

@@ -1,14 +1,17 @@
 //! What sharing costs a database beside the same statements on a table that is not shared: CPU of the client's session at
 //! the origin, and heap-only updates and WAL at a participant.
 //!
-//! `cargo bench -p dejima-peer --bench capture -- [TURNS] [alone]`: how often each measurement is taken (default 3); the
-//! medians are printed. `alone` leaves out what needs other peers. CPU time is what /proc says of the session's process, so
+//! `cargo bench -p dejima-peer --bench capture -- [TURNS] [alone | strategies]`: how often each measurement is taken (default
+//! 3); the medians are printed. `alone` leaves out what needs other peers; `strategies` measures the strategies of `strategies/`
+//! instead, and says which claims hold. CPU time is what /proc says of the session's process, so
 //! waiting for other peers does not count.
 
+mod alone;
 mod measure;
 mod origin;
 mod participant;
 mod persons;
+mod strategies;
 
 #[tokio::main]
 async fn main() -> measure::Result<()> {
@@ -16,6 +19,9 @@ async fn main() -> measure::Result<()> {
     let turns = arguments.iter().find_map(|argument| argument.parse().ok());
     let turns = turns.unwrap_or(3);
     println!("a database whose peer answers at once (fsync on)");
+    if arguments.iter().any(|argument| argument == "strategies") {
+        return strategies::measure(turns).await;
+    }
     origin::measure(turns).await?;
     if arguments.iter().any(|argument| argument == "alone") {
         return Ok(());

@@ -27,7 +27,8 @@ pub(crate) fn report(what: &str, plain: Vec<f64>, ours: Vec<f64>) -> f64 {
     ours
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The one in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }

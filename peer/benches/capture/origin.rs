@@ -1,11 +1,11 @@
 //! What the client's session pays: for the statement, the capture and the hook.
 
-use dejima_core::database::{Database, Installation, Options, install};
-use dejima_core::name::PeerName;
-use dejima_testbed::{Cluster, ClusterOptions, Scratch, World, connect};
+use dejima_core::strategy::Declaration;
+use dejima_testbed::World;
 use serde_json::json;
 use tokio_postgres::Client;
 
+use crate::alone::Alone;
 use crate::measure::{PLAIN, Result, cpu_ms, ratio, report};
 use crate::participant::ROWS;
 use crate::persons;
@@ -24,58 +24,29 @@ const TABLES: &str = "
     CREATE TABLE users (first_name text, last_name text, phone text, address text, risk_factor integer,
       PRIMARY KEY (first_name, last_name));
     GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON users TO dejima";
-/// Instead of the helper and the peer.
-const ANSWER_AT_ONCE: &str = r#"
-    CREATE OR REPLACE FUNCTION dejima.call_peer(gid text, round integer, parts integer, capture text) RETURNS text
-    LANGUAGE plpgsql AS $$ BEGIN RETURN '{"answer":"voted","participants":["government"]}'; END $$;
-    CREATE OR REPLACE FUNCTION dejima.upload_slices(gid text, part integer, s text[]) RETURNS text
-    LANGUAGE plpgsql AS $$ BEGIN RETURN '{"answer":"uploaded"}'; END $$"#;
 
 /// Capture and hook alone: the callback answers at once.
 pub(crate) async fn measure(turns: usize) -> Result<()> {
-    let scratch = Scratch::new()?;
-    let options = ClusterOptions {
-        durable: true,
-        ..ClusterOptions::named("alone")
-    };
-    let cluster = Cluster::start(&scratch, options)?;
-    cluster.create_database("bank")?;
-    let superuser_url = cluster.url("postgres", "bank");
-    let peer = PeerName::new("bank")?;
-    let installation = Installation {
-        peer: peer.clone(),
-        helper: "/bin/true".into(),
-        callback: "unix:/nowhere".into(),
-    };
-    install(&superuser_url, &installation).await?;
-    let superuser = connect(&superuser_url).await?;
-    superuser.batch_execute(TABLES).await?;
-    let database = Database::connect(Options {
-        peer,
-        url: cluster.url("dejima", "bank"),
-        pool: 2,
-        lock_wait_ms_max: 1_000,
-    });
-    let declaration = json!([{"name": "ShareUsers", "base_table": "public.users", "key": ["first_name", "last_name"],
-        "columns": ["first_name", "last_name", "phone", "address"]}]);
-    database
-        .await?
-        .declare(&serde_json::from_value::<Vec<_>>(declaration)?)
-        .await?;
-    superuser.batch_execute(ANSWER_AT_ONCE).await?;
-    persons::make_room(&superuser, SHARED).await?;
-    persons::fill(&superuser, SHARED, 1..=ROWS).await?;
+    let alone = Alone::start(TABLES).await?;
+    let superuser = &alone.superuser;
+    let declaration: Declaration = serde_json::from_value(
+        json!({"name": "ShareUsers", "base_table": "public.users", "key": ["first_name", "last_name"],
+        "columns": ["first_name", "last_name", "phone", "address"]}),
+    )?;
+    alone.declare(&[declaration.into()]).await?;
+    persons::make_room(superuser, SHARED).await?;
+    persons::fill(superuser, SHARED, 1..=ROWS).await?;
 
     heading();
-    let client = connect(&superuser_url).await?;
+    let client = alone.client().await?;
     let new = singles(&client, SHARED, "one row, a new session", turns).await?;
     many(&client, SHARED, turns).await?;
     for _ in 0..OLD / SINGLES {
         one_by_one(&client, SHARED, SINGLES).await?;
     }
     let old = singles(&client, SHARED, "one row, after 10,000 statements", turns).await?;
-    persons::fill(&superuser, SHARED, ROWS + 1..=LARGE).await?;
-    let client = connect(&superuser_url).await?;
+    persons::fill(superuser, SHARED, ROWS + 1..=LARGE).await?;
+    let client = alone.client().await?;
     let large = singles(&client, SHARED, "one row of 1,000,000", turns).await?;
     println!(
         "ours: old session x {:.2}, large table x {:.2}",

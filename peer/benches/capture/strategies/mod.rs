@@ -1,0 +1,276 @@
+//! What strategies cost: changes of their base tables, changes through the Dejima table, and puts, beside the same
+//! statements on tables that are not shared.
+
+mod cases;
+mod put;
+mod tables;
+
+use cases::{CASES, Case, Change};
+use tokio_postgres::Client;
+
+use crate::alone::Alone;
+use crate::measure::{Result, cpu_ms, median, ratio};
+
+/// Rows of a small and of a large table.
+const SMALL: u64 = 1_000;
+const LARGE: u64 = 1_000_000;
+/// One-row transactions of a measurement.
+const SINGLES: u64 = 500;
+/// Statements of a session before it counts as old.
+const OLD: u64 = 10_000;
+/// Rows of one statement.
+const MANY: [u64; 2] = [10_000, 100_000];
+
+/// At most.
+const MORE_MS_MAX: f64 = 0.3;
+const FLAT_MAX: f64 = 1.5;
+const MANY_MAX: f64 = 3.0;
+const WAL_BYTES_MAX: f64 = 3072.0;
+
+/// The strategies one after the other: first on small tables, then on large ones.
+pub(crate) async fn measure(turns: usize) -> Result<()> {
+    let alone = Alone::start(tables::SCHEMA).await?;
+    tables::make(&alone.superuser).await?;
+    let mut report = Report::default();
+    let mut small = Vec::new();
+    tables::fill(&alone.superuser, 1..=SMALL).await?;
+    for case in &CASES {
+        alone.declare(&[case.declaration()?]).await?;
+        for way in ways(case) {
+            println!("{way}");
+            let one = report.singles(&alone, &way, "1,000 rows", turns).await?;
+            report.old_session(&alone, &way, one).await?;
+            small.push(one);
+        }
+        let one = put::singles(&alone, case, turns).await?;
+        report.say(&format!("{}, one row put", case.name), one, None, "ms");
+        small.push(one);
+    }
+    tables::fill(&alone.superuser, SMALL + 1..=LARGE).await?;
+    let mut small = small.into_iter();
+    for case in &CASES {
+        alone.declare(&[case.declaration()?]).await?;
+        for way in ways(case) {
+            println!("{way}");
+            let one = report
+                .singles(&alone, &way, "1,000,000 rows", turns)
+                .await?;
+            report.flat(&way.to_string(), one, small.next(), "1,000,000 rows");
+            report.many(&alone, &way, turns).await?;
+        }
+        let one = put::singles(&alone, case, turns).await?;
+        report.flat(
+            &format!("{}, put", case.name),
+            one,
+            small.next(),
+            "1,000,000 rows",
+        );
+        let many = put::many(&alone, case, MANY[1]).await?;
+        report.say(
+            &format!("{}, 100,000 rows put", case.name),
+            many,
+            None,
+            "ms",
+        );
+    }
+    report.end()
+}
+
+/// How a client makes a change.
+struct Way<'a> {
+    case: &'a Case,
+    change: &'a Change,
+    /// Through the Dejima table instead of the base table.
+    is_through: bool,
+}
+
+impl std::fmt::Display for Way<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (case, change) = (self.case, self.change);
+        let where_to = if self.is_through {
+            case.shown
+        } else {
+            change.table
+        };
+        write!(f, "{}, {where_to}.{}", case.name, change.column)
+    }
+}
+
+fn ways(case: &Case) -> Vec<Way<'_>> {
+    let way = |(change, is_through)| Way {
+        case,
+        change,
+        is_through,
+    };
+    let both = case.changes.iter().flat_map(|c| [(c, false), (c, true)]);
+    both.filter(|(change, is_through)| change.is_put || !is_through)
+        .map(way)
+        .collect()
+}
+
+impl Way<'_> {
+    /// The statement, and the same on the plain table.
+    fn statements(&self, found: &dyn Fn(&str) -> String) -> [String; 2] {
+        let Change {
+            table,
+            column,
+            value,
+            ..
+        } = self.change;
+        let plain = format!(
+            "UPDATE {} SET {column} = {value} WHERE {}",
+            tables::plain(table),
+            found("id = $2::int")
+        );
+        let (name, key) = if self.is_through {
+            (
+                format!("dejima_tables.{}", self.case.shown),
+                self.change.shown_key,
+            )
+        } else {
+            ((*table).to_owned(), "id = $2::int")
+        };
+        let ours = format!("UPDATE {name} SET {column} = {value} WHERE {}", found(key));
+        [plain, ours]
+    }
+}
+
+/// CPU and WAL of so many one-row transactions, each.
+async fn one_by_one(client: &Client, sql: &str, number: u64, value: i32) -> Result<(f64, f64)> {
+    let update = client.prepare(sql).await?;
+    let (cpu, wal) = (cpu_ms(client).await?, wal_bytes(client).await?);
+    for at in 1..=number {
+        let id = i32::try_from((at - 1) % SMALL + 1)?;
+        client
+            .execute(&update, &[&(value + i32::try_from(at / SMALL)?), &id])
+            .await?;
+    }
+    let (cpu, wal) = (cpu_ms(client).await? - cpu, wal_bytes(client).await? - wal);
+    Ok((cpu / number as f64, wal / number as f64))
+}
+
+async fn wal_bytes(client: &Client) -> Result<f64> {
+    let sql = "SELECT (pg_current_wal_insert_lsn() - '0/0')::float8";
+    Ok(client.query_one(sql, &[]).await?.get(0))
+}
+
+/// Prints figures, and counts the claims that do not hold.
+#[derive(Default)]
+struct Report {
+    claims: usize,
+    missed: Vec<String>,
+    /// No value is written twice: each is a change.
+    value: i32,
+}
+
+impl Report {
+    fn next_value(&mut self) -> i32 {
+        self.value += 100;
+        self.value
+    }
+
+    async fn singles(
+        &mut self,
+        alone: &Alone,
+        way: &Way<'_>,
+        rows: &str,
+        turns: usize,
+    ) -> Result<f64> {
+        let client = alone.client().await?;
+        let [plain_sql, ours_sql] = way.statements(&|key| key.to_owned());
+        let (mut plain, mut ours, mut wal) = (vec![], vec![], vec![]);
+        for _ in 0..turns {
+            let value = self.next_value();
+            plain.push(one_by_one(&client, &plain_sql, SINGLES, value).await?.0);
+            let (cpu, bytes) = one_by_one(&client, &ours_sql, SINGLES, value).await?;
+            ours.push(cpu);
+            wal.push(bytes);
+        }
+        let (plain, ours) = (median(plain), median(ours));
+        println!(
+            "  one row of {rows}: plain {plain:.3} ms, ours {ours:.3} ms, x {:.2}",
+            ratio(ours, plain)
+        );
+        self.say("  more for one row", ours - plain, Some(MORE_MS_MAX), "ms");
+        self.say(
+            "  WAL for one row",
+            median(wal),
+            Some(WAL_BYTES_MAX),
+            "bytes",
+        );
+        Ok(ours)
+    }
+
+    async fn old_session(&mut self, alone: &Alone, way: &Way<'_>, new: f64) -> Result<()> {
+        let client = alone.client().await?;
+        let [_, sql] = way.statements(&|key| key.to_owned());
+        let value = self.next_value();
+        one_by_one(&client, &sql, OLD, value).await?;
+        let value = self.next_value();
+        let (old, _) = one_by_one(&client, &sql, SINGLES, value).await?;
+        self.flat("  ", old, Some(new), "after 10,000 statements");
+        Ok(())
+    }
+
+    async fn many(&mut self, alone: &Alone, way: &Way<'_>, turns: usize) -> Result<()> {
+        let client = alone.client().await?;
+        let mut for_a_row = vec![];
+        for rows in MANY {
+            let up_to = |key: &str| key.replace("= $2::int", &format!("<= {rows}"));
+            let (mut plain, mut ours) = (vec![], vec![]);
+            for _ in 0..turns {
+                let value = self.next_value().to_string();
+                for (sql, times) in way.statements(&up_to).iter().zip([&mut plain, &mut ours]) {
+                    let before = cpu_ms(&client).await?;
+                    client.batch_execute(&sql.replace("$1", &value)).await?;
+                    times.push(cpu_ms(&client).await? - before);
+                }
+            }
+            let (plain, ours) = (median(plain), median(ours));
+            println!("  {rows} rows in one statement: plain {plain:.1} ms, ours {ours:.1} ms");
+            self.say(
+                "  many rows to plain",
+                ratio(ours, plain),
+                Some(MANY_MAX),
+                "x",
+            );
+            for_a_row.push(ours / rows as f64);
+        }
+        self.say(
+            "  100,000 rows to 10,000, a row",
+            ratio(for_a_row[1], for_a_row[0]),
+            Some(FLAT_MAX),
+            "x",
+        );
+        Ok(())
+    }
+
+    fn flat(&mut self, what: &str, now: f64, before: Option<f64>, when: &str) {
+        let ratio = ratio(now, before.unwrap_or_default());
+        self.say(
+            &format!("{what} {when}: {now:.3} ms"),
+            ratio,
+            Some(FLAT_MAX),
+            "x",
+        );
+    }
+
+    fn say(&mut self, what: &str, figure: f64, max: Option<f64>, unit: &str) {
+        let Some(max) = max else {
+            return println!("{what:70} {figure:>10.3} {unit}");
+        };
+        self.claims += 1;
+        let holds = figure <= max;
+        let said = if holds { "holds" } else { "DOES NOT HOLD" };
+        println!("{what:70} {figure:>10.3} {unit:5} (at most {max}) {said}");
+        if !holds {
+            self.missed
+                .push(format!("{} {figure:.3} {unit}", what.trim()));
+        }
+    }
+
+    fn end(self) -> Result<()> {
+        println!("{} claims, {} do not hold", self.claims, self.missed.len());
+        Ok(())
+    }
+}
