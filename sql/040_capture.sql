@@ -10,7 +10,7 @@ LANGUAGE sql IMMUTABLE AS $dejima$
     SELECT s.mine, t.match[1] AS text, t.place,
       count(*) FILTER (WHERE t.match[1] = E'\n') OVER (PARTITION BY s.mine ORDER BY t.place) AS of_column
     FROM (VALUES (true, side), (false, other)) AS s(mine, text),
-      regexp_matches(s.text, E'(E?\'(?:[^\']|\'\')*\'|NULL|\n)', 'g') WITH ORDINALITY AS t(match, place)
+      regexp_matches(s.text, E'(E?''(?:[^'']|'''')*''|NULL|\n)', 'g') WITH ORDINALITY AS t(match, place)
   ), cell AS (
     SELECT t.mine, t.text, t.of_column, row_number() OVER (PARTITION BY t.mine, t.of_column ORDER BY t.place) AS of_row
     FROM token AS t WHERE t.text <> E'\n'

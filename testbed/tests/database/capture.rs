@@ -350,6 +350,9 @@ async fn changes_made_by_triggers_are_in_order() {
          CREATE TRIGGER replace BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION replace()",
     );
     let client = bed.client().await;
+    // What puts statements in order is parsed under the session's settings.
+    let settings = "SET backslash_quote = off; SET standard_conforming_strings = off";
+    client.batch_execute(settings).await.unwrap();
     let steps = [
         (
             "INSERT INTO t VALUES (1, 'a')",
