@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::output::Output;
@@ -158,6 +158,12 @@ pub(crate) struct Demo {
     /// End after the story, with status 0 if everything was as expected.
     #[arg(long)]
     pub(crate) once: bool,
+    /// Which example is played.
+    #[arg(long, value_name = "EXAMPLE", default_value = "persons")]
+    pub(crate) example: Example,
+    /// How often both alliances of example rides want the same vehicle.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) contests: u32,
     /// Number of banks.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub(crate) banks: u8,
@@ -167,6 +173,15 @@ pub(crate) struct Demo {
     /// Number of insurances.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=20))]
     pub(crate) insurances: u8,
+}
+
+/// The examples of the demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Example {
+    /// A bank, a government and an insurer share persons.
+    Persons,
+    /// Providers of vehicles and two alliances that assign rides to them.
+    Rides,
 }
 
 /// Where to run SQL, and as whom.

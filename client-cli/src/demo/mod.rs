@@ -1,19 +1,23 @@
 //! `dejima demo`: organisations with a database and a peer each, on this machine, and a story that they play.
 
+mod persons;
+mod rides;
 mod screen;
-mod snapshot;
-mod story;
+mod statement;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use dejima_proto::v1::{Group, GroupsRequest};
-use dejima_testbed::{Agreement, Binaries, Counts, Scratch, World, WorldOptions, worked_example};
+use dejima_testbed::{
+    Agreement, Binaries, Counts, Organisation, Scratch, World, WorldOptions, ride_sharing,
+    worked_example,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 
-use crate::arguments::Demo;
+use crate::arguments::{Demo, Example};
 use screen::Screen;
 
 /// As a shell says it of a program that was interrupted.
@@ -59,10 +63,17 @@ async fn play(screen: &Screen, options: Demo, place: &mut Option<World>) -> anyh
         governments: options.governments.into(),
         insurances: options.insurances.into(),
     };
-    screen.title(counts)?;
-    let world = place.insert(boot(screen, counts).await?);
+    let (who, organisations) = match options.example {
+        Example::Persons => (persons::who(counts), worked_example(counts)),
+        Example::Rides => (rides::WHO.to_owned(), ride_sharing()),
+    };
+    screen.title(&who)?;
+    let world = place.insert(boot(screen, organisations).await?);
     screen.introduction(world, &groups(world).await?)?;
-    let mut as_expected = story::play(screen, world).await?;
+    let mut as_expected = match options.example {
+        Example::Persons => persons::play(screen, world).await?,
+        Example::Rides => rides::play(screen, world, options.contests).await?,
+    };
     let agreement = world.compare().await?;
     screen.agreement(&agreement)?;
     as_expected &= agreement.holds() && shares_rows(&agreement);
@@ -75,8 +86,7 @@ fn shares_rows(agreement: &Agreement) -> bool {
     agreement.tables.iter().all(|table| table.rows > 0)
 }
 
-async fn boot(screen: &Screen, counts: Counts) -> anyhow::Result<World> {
-    let organisations = worked_example(counts);
+async fn boot(screen: &Screen, organisations: Vec<Organisation>) -> anyhow::Result<World> {
     let number = organisations.len();
     // Says on its own lines if it has to install PostgreSQL.
     let scratch = spawn_blocking(Scratch::new).await??;

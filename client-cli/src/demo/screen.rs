@@ -1,8 +1,6 @@
 //! What the demo prints: coloured at a terminal, plain elsewhere, the same words in both.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::iter;
 use std::time::Duration;
 
 use comfy_table::{
@@ -10,16 +8,13 @@ use comfy_table::{
     TableStyle,
 };
 use dejima_proto::v1::Group;
-use dejima_testbed::{Agreement, Counts, World};
+use dejima_testbed::{Agreement, World};
 
-use super::snapshot::{COLUMNS, Cell, NAME_COLUMNS, Rows, Snapshot};
 use crate::failure::database_error_text;
 use crate::output::{is_terminal, print, table};
 
 /// Lines are kept this short, also where nobody knows the terminal's width.
 const WIDTH_MAX: u16 = 96;
-/// Stands where an organisation's base table has no such column.
-const NO_COLUMN: &str = "░░░";
 
 /// Without vertical lines the base tables fit into 80 columns.
 const HORIZONTAL_LINES: TableStyle =
@@ -54,22 +49,12 @@ impl Screen {
         }
     }
 
-    pub(super) fn title(&self, counts: Counts) -> io::Result<()> {
-        let count = |number: usize, one: &str, many: &str| {
-            format!("{number} {}", if number == 1 { one } else { many })
-        };
-        let (banks, governments, insurances) = (
-            count(counts.banks, "bank", "banks"),
-            count(counts.governments, "government", "governments"),
-            count(counts.insurances, "insurer", "insurers"),
-        );
+    pub(super) fn title(&self, who: &str) -> io::Result<()> {
         print(self.styled(
             Style::Bold,
             "Dejima: plain SQL at one organisation, one atomic change at all who share it",
         ))?;
-        print(format_args!(
-            "{banks}, {governments} and {insurances}, each with a PostgreSQL of its own.\n"
-        ))
+        print(format_args!("{who}, each with a PostgreSQL of its own.\n"))
     }
 
     /// Says what is about to take a while; [`Self::done`] ends the line.
@@ -104,26 +89,15 @@ impl Screen {
             ]);
         }
         print(format_args!("\n{rows}"))?;
-        let mut rows = self.table(&["Dejima table", "columns besides the name", "members"]);
+        let mut rows = self.table(&["Dejima table", "columns", "members"]);
         for group in groups {
-            let is_more = |column: &&String| !COLUMNS[..NAME_COLUMNS].contains(&column.as_str());
-            let columns: Vec<&str> = group
-                .columns
-                .iter()
-                .filter(is_more)
-                .map(String::as_str)
-                .collect();
-            rows.add_row([&group.table, &columns.join(", "), &group.members.join(", ")]);
+            rows.add_row([
+                &group.table,
+                &group.columns.join(", "),
+                &group.members.join(", "),
+            ]);
         }
         print(rows)
-    }
-
-    /// What the marks mean; said once.
-    pub(super) fn legend(&self) -> io::Result<()> {
-        let text = format!(
-            "+ new  ~ changed  - deleted  {NO_COLUMN} this organisation has no such column"
-        );
-        print(self.styled(Style::Dim, &text))
     }
 
     pub(super) fn chapter(&self, title: &str) -> io::Result<()> {
@@ -164,27 +138,6 @@ impl Screen {
             }
         }
         print("")
-    }
-
-    /// All base tables after a step, with what the step changed: `+` new, `~` changed, `-` gone.
-    pub(super) fn change(&self, before: &Snapshot, after: &Snapshot) -> io::Result<()> {
-        let mut rows = self.table(&[]);
-        rows.load_style(HORIZONTAL_LINES);
-        rows.set_header(
-            ["", "organisation", "person"]
-                .into_iter()
-                .chain(shown())
-                .map(Field::new),
-        );
-        for (organisation, rows_after) in &after.tables {
-            add_organisation(
-                &mut rows,
-                organisation,
-                &before.rows_of(organisation),
-                rows_after,
-            );
-        }
-        print(rows.trim_fmt())
     }
 
     pub(super) fn check(&self, is_as_expected: bool, sentence: &str) -> io::Result<()> {
@@ -278,6 +231,14 @@ impl Screen {
         ))
     }
 
+    /// A table of rows that a step may have changed; the first column is for marks.
+    pub(super) fn changes<'a>(&self, header: impl IntoIterator<Item = &'a str>) -> Table {
+        let mut rows = self.table(&[]);
+        rows.load_style(HORIZONTAL_LINES);
+        rows.set_header(std::iter::once("").chain(header).map(Field::new));
+        rows
+    }
+
     fn table(&self, header: &[&str]) -> Table {
         let mut rows = table(header);
         rows.set_content_arrangement(ContentArrangement::Dynamic)
@@ -298,69 +259,61 @@ impl Screen {
     }
 }
 
-/// The columns besides the name, which is one field here.
-fn shown() -> impl Iterator<Item = &'static str> {
-    COLUMNS.into_iter().skip(NAME_COLUMNS)
+/// What a step has done to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Same,
+    New,
+    Changed,
+    Gone,
 }
 
-fn add_organisation(rows: &mut Table, organisation: &str, before: &Rows, after: &Rows) {
-    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let mut label = organisation;
-    for key in &keys {
-        let (mark, style) = match (before.get(*key), after.get(*key)) {
-            (Some(old), Some(new)) if old != new => ("~", None),
-            (None, Some(_)) => ("+", Some(Color::Green)),
-            (Some(_), None) => ("-", Some(Color::Red)),
-            _ => ("", None),
-        };
-        let old = before.get(*key).or(after.get(*key));
-        let new = after.get(*key).or(before.get(*key));
-        let name = Field::new(format!("{} {}", key.0, key.1));
-        let values = old
-            .into_iter()
-            .flatten()
-            .zip(new.into_iter().flatten())
-            .skip(NAME_COLUMNS);
-        let fields = iter::once(name).chain(values.map(|(old, new)| field(old, new)));
-        let fields = fields.map(|field| match style {
-            None => field,
-            Some(Color::Red) => field.fg(Color::Red).add_attribute(Attribute::CrossedOut),
-            Some(colour) => field.fg(colour),
-        });
-        rows.add_row(
-            [Field::new(mark), Field::new(label)]
-                .into_iter()
-                .chain(fields),
-        );
-        label = "";
+impl Mark {
+    pub(super) fn of<T: PartialEq>(before: Option<&T>, after: Option<&T>) -> Self {
+        match (before, after) {
+            (Some(old), Some(new)) if old != new => Self::Changed,
+            (None, Some(_)) => Self::New,
+            (Some(_), None) => Self::Gone,
+            _ => Self::Same,
+        }
     }
-    if keys.is_empty() {
-        rows.add_row(["", organisation, "(no rows)"]);
+
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Same => "",
+            Self::New => "+",
+            Self::Changed => "~",
+            Self::Gone => "-",
+        }
     }
 }
 
-fn field(old: &Cell, new: &Cell) -> Field {
-    if old == new {
-        return plain(new);
-    }
-    Field::new(format!("{}\n→\u{a0}{}", text(old), text(new)))
+/// Adds a row of [`Screen::changes`].
+pub(super) fn add_marked(
+    rows: &mut Table,
+    mark: Mark,
+    labels: &[&str],
+    fields: impl IntoIterator<Item = Field>,
+) {
+    let style = |field: Field| match mark {
+        Mark::New => field.fg(Color::Green),
+        Mark::Gone => field.fg(Color::Red).add_attribute(Attribute::CrossedOut),
+        Mark::Same | Mark::Changed => field,
+    };
+    let labels = labels.iter().map(Field::new);
+    let fields = fields.into_iter().map(style);
+    rows.add_row(
+        std::iter::once(Field::new(mark.sign()))
+            .chain(labels)
+            .chain(fields),
+    );
+}
+
+/// A value that a step has changed.
+pub(super) fn changed(old: &str, new: &str) -> Field {
+    Field::new(format!("{old}\n→\u{a0}{new}"))
         .fg(Color::Green)
         .add_attribute(Attribute::Bold)
-}
-
-fn plain(cell: &Cell) -> Field {
-    match cell {
-        Cell::Value(_) => Field::new(text(cell)),
-        Cell::Null | Cell::NoColumn => Field::new(text(cell)).fg(Color::DarkGrey),
-    }
-}
-
-fn text(cell: &Cell) -> &str {
-    match cell {
-        Cell::NoColumn => NO_COLUMN,
-        Cell::Null => "NULL",
-        Cell::Value(value) => value,
-    }
 }
 
 /// Breaks a line between words; what follows is indented.

@@ -1,12 +1,15 @@
-//! The story: a few statements of plain SQL, and what every organisation must hold after each.
+//! A bank, a government and an insurer that share persons: a few statements of plain SQL, and what every organisation must
+//! hold after each.
 
-use std::time::Instant;
+mod picture;
+mod snapshot;
 
-use dejima_testbed::World;
+use dejima_testbed::{Counts, World};
 use tokio_postgres::Client;
 
 use super::screen::Screen;
-use super::snapshot::{COLUMNS, Cell, Rows, Snapshot, has_column};
+use super::statement::{Refusal, say};
+use snapshot::{COLUMNS, Cell, Rows, Snapshot, has_column};
 
 /// What all organisations together know of a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,12 +34,7 @@ struct Step {
 enum Outcome {
     /// The persons afterwards.
     Done(Vec<Person>),
-    /// Refused with this SQLSTATE by an organisation of this kind, whose constraint DETAIL names.
-    Refused {
-        sqlstate: &'static str,
-        by: &'static str,
-        constraint: &'static str,
-    },
+    Refused(Refusal),
 }
 
 fn steps() -> Vec<Step> {
@@ -120,11 +118,10 @@ fn steps() -> Vec<Step> {
             by: ("bank", 0),
             sql: "UPDATE bank_users SET risk_factor = 250\n\
                   WHERE first_name = 'John' AND last_name = 'Doe';",
-            outcome: Outcome::Refused {
+            outcome: Outcome::Refused(Refusal {
                 sqlstate: "23514",
-                by: "insurance",
-                constraint: "risk_factor_range",
-            },
+                says: &["insurance", "risk_factor_range"],
+            }),
         },
         Step {
             title: "The person is deleted",
@@ -135,6 +132,19 @@ fn steps() -> Vec<Step> {
     ]
 }
 
+/// Who takes part.
+pub(super) fn who(counts: Counts) -> String {
+    let count = |number: usize, one: &str, many: &str| {
+        format!("{number} {}", if number == 1 { one } else { many })
+    };
+    let (banks, governments, insurances) = (
+        count(counts.banks, "bank", "banks"),
+        count(counts.governments, "government", "governments"),
+        count(counts.insurances, "insurer", "insurers"),
+    );
+    format!("{banks}, {governments} and {insurances}")
+}
+
 /// Plays all steps, also after one that went wrong. True if each was as expected.
 pub(super) async fn play(screen: &Screen, world: &World) -> anyhow::Result<bool> {
     let mut clients = Vec::new();
@@ -143,15 +153,15 @@ pub(super) async fn play(screen: &Screen, world: &World) -> anyhow::Result<bool>
     }
     let mut before = Snapshot::read(world, &clients).await?;
     screen.chapter("Before the first step")?;
-    screen.change(&before, &before)?;
-    screen.legend()?;
+    picture::change(screen, &before, &before)?;
+    picture::legend(screen)?;
     let mut expected = before.clone();
     let mut all_as_expected = true;
     for (number, step) in steps().iter().enumerate() {
         screen.chapter(&format!("{}. {}", number + 1, step.title))?;
-        let said = say(screen, world, &clients, step).await?;
+        let said = run(screen, world, &clients, step).await?;
         let after = Snapshot::read(world, &clients).await?;
-        screen.change(&before, &after)?;
+        picture::change(screen, &before, &after)?;
         if let Outcome::Done(persons) = &step.outcome {
             expected = expectation(world, persons);
         }
@@ -166,7 +176,7 @@ pub(super) async fn play(screen: &Screen, world: &World) -> anyhow::Result<bool>
 }
 
 /// Runs the statement as the organisation's client. True if it succeeded or failed as it should.
-async fn say(
+async fn run(
     screen: &Screen,
     world: &World,
     clients: &[Client],
@@ -177,45 +187,20 @@ async fn say(
         .filter(|at| world.members()[*at].organisation().kind == kind)
         .collect();
     let speaker = of_kind[number % of_kind.len()];
-    screen.statement(world.members()[speaker].name(), step.sql)?;
-    let started = Instant::now();
-    let answer = clients[speaker].batch_execute(step.sql).await;
-    let took = started.elapsed();
-    match &answer {
-        Ok(()) => screen.committed(took)?,
-        Err(error) => screen.error(error)?,
-    }
-    Ok(match (&answer, &step.outcome) {
-        (Ok(()), Outcome::Done(_)) => true,
-        (
-            Err(error),
-            Outcome::Refused {
-                sqlstate,
-                by,
-                constraint,
-            },
-        ) => error.as_db_error().is_some_and(|error| {
-            let detail = error.detail().unwrap_or_default();
-            let has_hint = error.hint().is_some_and(|hint| !hint.is_empty());
-            error.code().code() == *sqlstate
-                && detail.contains(by)
-                && detail.contains(constraint)
-                && has_hint
-        }),
-        _ => false,
-    })
+    let name = world.members()[speaker].name();
+    let refusal = match &step.outcome {
+        Outcome::Done(_) => None,
+        Outcome::Refused(refusal) => Some(refusal),
+    };
+    say(screen, &clients[speaker], name, step.sql, refusal).await
 }
 
 fn sentence(step: &Step, databases: usize) -> String {
-    match step.outcome {
+    match &step.outcome {
         Outcome::Done(_) => {
             format!("all {databases} databases hold what they must, and nothing else")
         }
-        Outcome::Refused { sqlstate, .. } => {
-            format!(
-                "refused with {sqlstate}, DETAIL and HINT; nothing has changed in the {databases} databases"
-            )
-        }
+        Outcome::Refused(refusal) => refusal.sentence(databases),
     }
 }
 
