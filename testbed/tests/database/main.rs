@@ -10,6 +10,7 @@ mod declare;
 mod execute;
 mod guard;
 mod hook;
+mod known_failures;
 mod partitions;
 mod programs;
 mod put;
