@@ -6,6 +6,7 @@ mod apply;
 mod bed;
 mod capture;
 mod contract;
+mod copies;
 mod declare;
 mod execute;
 mod guard;
