@@ -104,7 +104,7 @@ CREATE OR REPLACE FUNCTION dejima.refuse_constraint(dejima_table text, name text
 LANGUAGE plpgsql AS $dejima$
 BEGIN
   RAISE EXCEPTION 'the strategy of peer "%" refuses the change of Dejima table "%"', (SELECT p.name FROM dejima.peer AS p), dejima_table
-    USING SCHEMA = 'dejima', ERRCODE = '23514', DETAIL = format('The constraint: %s.', name),
+    USING SCHEMA = 'dejima', ERRCODE = '23514', DETAIL = format('It would break %s.', name),
           HINT = 'See the constraints of the strategy: dejima strategy explain.';
 END
 $dejima$;

@@ -153,7 +153,8 @@ BEGIN
       point.event, point.moment, relation::regclass, point.tables, base_table, point.event);
   END LOOP;
   -- Who may read the partitioned table may read what a TRUNCATE takes from a partition.
-  IF relation <> base_table AND has_table_privilege('dejima', base_table, 'SELECT') THEN
+  IF relation <> base_table AND has_table_privilege('dejima', base_table, 'SELECT')
+    AND EXISTS (SELECT FROM pg_partition_tree(base_table) AS p WHERE p.relid = relation) THEN
     EXECUTE format('GRANT SELECT ON %s TO dejima', relation::regclass);
   END IF;
 END
@@ -162,7 +163,7 @@ REVOKE ALL ON FUNCTION dejima.make_capture_triggers(oid, oid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION dejima.make_capture_triggers(oid, oid) TO dejima;
 
 -- A partition that comes or goes empty is none of the peers' business: it gets its triggers, or loses them. Rows that came
--- or went with it would reach nobody.
+-- or went with it would reach nobody. It is never a foreign table: PostgreSQL allows none beside the unique key.
 CREATE OR REPLACE FUNCTION dejima.follow_partitions(base_table oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $dejima$
 DECLARE
@@ -181,9 +182,6 @@ BEGIN
       RAISE EXCEPTION 'partition % is refused: base table % is shared, and it has rows already', partition::regclass, base_table::regclass
         USING ERRCODE = '55006', DETAIL = 'They would be in the Dejima tables here and nowhere else.',
           HINT = 'Attach it empty, then INSERT the rows.';
-    ELSIF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = partition AND c.relkind = 'f') THEN
-      RAISE EXCEPTION 'partition % is refused: base table % is shared, and it is a foreign table', partition::regclass, base_table::regclass
-        USING ERRCODE = '55006', HINT = 'Its changes cannot be captured: use a table of this database.';
     END IF;
     PERFORM dejima.make_capture_triggers(base_table, partition);
     INSERT INTO dejima.shape
@@ -216,6 +214,6 @@ GRANT EXECUTE ON FUNCTION dejima.follow_partitions(oid) TO dejima;
 DROP EVENT TRIGGER IF EXISTS dejima_guard;
 DROP EVENT TRIGGER IF EXISTS dejima_guard_drop;
 CREATE EVENT TRIGGER dejima_guard ON ddl_command_end
-  WHEN TAG IN ('ALTER TABLE', 'ALTER TRIGGER', 'ALTER SCHEMA', 'ALTER VIEW', 'ALTER INDEX', 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'CREATE VIEW')
+  WHEN TAG IN ('ALTER TABLE', 'ALTER TRIGGER', 'ALTER SCHEMA', 'ALTER VIEW', 'ALTER INDEX', 'CREATE TABLE', 'CREATE VIEW')
   EXECUTE FUNCTION dejima.guard();
 CREATE EVENT TRIGGER dejima_guard_drop ON sql_drop EXECUTE FUNCTION dejima.guard();

@@ -90,6 +90,22 @@ fn the_story_ends_well_and_leaves_nothing() {
 }
 
 #[test]
+fn no_vehicle_is_assigned_twice() {
+    let folder = temporary_folder();
+    let arguments = ["--once", "--example", "rides", "--contests", "40"];
+    let mut demo = demo(&arguments, folder.path());
+    let said = read_until(&mut demo, "Everything was as expected.");
+    assert_eq!(demo.wait().expect("it is our child").code(), Some(0));
+    let mut lines = said.lines();
+    let tally = lines.find(|line| line.starts_with("north "));
+    let tally = tally.expect("the demo counts");
+    let numbers = tally.split(|c: char| !c.is_ascii_digit());
+    let numbers: Vec<u32> = numbers.flat_map(str::parse).take(3).collect();
+    assert_eq!((numbers[0] + numbers[1], numbers[2]), (40, 0), "{tally}");
+    assert!(is_empty(folder.path()));
+}
+
+#[test]
 fn an_interrupted_start_leaves_nothing() {
     let folder = temporary_folder();
     let mut demo = demo(&["--once"], folder.path());

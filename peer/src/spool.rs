@@ -292,10 +292,10 @@ mod tests {
 
     #[test]
     fn what_one_base_row_shows_in_several_dejima_tables_is_one() {
-        let text = "[1,0,\"T\"]\n\n{{a},{b}}\n[1,0,\"U\"]\n\n{{x},{y}}\n";
+        let text = "[1,0,\"T\"]\n;\n'a','b';\n[1,0,\"U\"]\n;\n'x','y';\n";
         assert_eq!(batches(text, 2), [["a", "x"], ["b", "y"]]);
         // The second base row has no row in the one table, the first has none in the other.
-        let text = "[1,0,\"T\"]\n\n{{a},{NULL},{c}}\n[1,0,\"U\"]\n\n{{NULL},{y},{z}}\n";
+        let text = "[1,0,\"T\"]\n;\n'a',NULL,'c';\n[1,0,\"U\"]\n;\nNULL,'y','z';\n";
         assert_eq!(
             batches(text, 1),
             [vec!["a"], vec!["y"], vec!["c", "z"]],
@@ -305,13 +305,13 @@ mod tests {
 
     #[test]
     fn base_rows_at_one_place_of_different_sections_are_two() {
-        let text = "[1,0,\"T\"]\n\n{{a}}\n[1,1,\"T\"]\n\n{{b}}\n[1,2,\"T\"]\n\n{{c}}\n";
+        let text = "[1,0,\"T\"]\n;\n'a';\n[1,1,\"T\"]\n;\n'b';\n[1,2,\"T\"]\n;\n'c';\n";
         assert_eq!(batches(text, 1), [["a"], ["b"], ["c"]]);
     }
 
     #[test]
     fn statements_stay_one_after_the_other() {
-        let text = "[1,0,\"T\"]\n\n{{a},{b}}\n[2,0,\"T\"]\n{{b},{a}}\n{{c},{d}}\n";
+        let text = "[1,0,\"T\"]\n;\n'a','b';\n[2,0,\"T\"]\n'b','a';\n'c','d';\n";
         assert_eq!(batches(text, 9), [["a", "b", "c", "d"]]);
     }
 
@@ -321,7 +321,7 @@ mod tests {
         let long = "€".repeat(READ_BYTES);
         for before in ["", "a", "ab"] {
             let value = format!("{before}{long}");
-            let text = format!("[1,0,\"T\"]\n\n{{{{{value}}}}}\n");
+            let text = format!("[1,0,\"T\"]\n;\n'{value}';\n");
             assert_eq!(batches(&text, 1), [[value]]);
         }
     }
@@ -332,15 +332,15 @@ mod tests {
         for (text, section, why) in [
             // No section is read of what is no text.
             (
-                &b"[1,0,\"T\"]\n\n{{\xFF}}\n"[..],
+                &b"[1,0,\"T\"]\n;\n'\xFF';\n"[..],
                 1,
                 InvalidSection::Encoding,
             ),
-            (b"[1,0,\"T\"]\n\n{{\xE2\x82", 2, InvalidSection::Array),
-            (b"[1,0,\"T\"]\n\n{{a}", 2, InvalidSection::Array),
+            (b"[1,0,\"T\"]\n;\n'\xE2\x82", 2, InvalidSection::Literals),
+            (b"[1,0,\"T\"]\n;\n'a", 2, InvalidSection::Literals),
             (b"[1,0", 2, heading),
         ] {
-            let whole = b"[1,0,\"T\"]\n\n{{a}}\n";
+            let whole = b"[1,0,\"T\"]\n;\n'a';\n";
             let error = plan(&[whole, text].concat(), 1).expect_err("it is broken");
             let expected = Unusable::Unreadable(InvalidCapture { section, why });
             assert_eq!(error, expected);

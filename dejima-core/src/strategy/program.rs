@@ -197,7 +197,7 @@ pub enum Scope {
 /// What kind of constraint it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConstraintKind {
-    /// `_|_ :- ...`, as the user wrote it; a reason if it was derived from something else.
+    /// `_|_ :- ...`, and the reason, if one is known: the user's own words, or what it was derived from.
     Written(Option<String>),
     /// A key.
     Key {
@@ -275,8 +275,8 @@ impl Program {
     /// What a constraint is called.
     pub fn constraint_name(&self, constraint: &Constraint) -> String {
         match &constraint.kind {
-            ConstraintKind::Written(None) => "the constraint".to_owned(),
-            ConstraintKind::Written(Some(reason)) => reason.clone(),
+            ConstraintKind::Written(None) => "a constraint of the strategy".to_owned(),
+            ConstraintKind::Written(Some(reason)) => format!("the constraint \"{reason}\""),
             ConstraintKind::Key { relation, columns } => {
                 format!("the key {}", self.columns_text(*relation, columns))
             }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::interface::{Membership, Millis, Touched};
 use crate::delta::{
-    Captured, Cell, Change, ColumnIndex, Delta, Key, Net, Put, REVISION_MAX, RowId, Schema, Value,
-    row_hash,
+    Captured, Cell, Change, ColumnIndex, Delta, InvalidRow, Key, Net, Put, REVISION_MAX, RowId,
+    Schema, Value, row_hash,
 };
 use crate::name::{PeerName, TableName};
 use crate::refusal::{Refusal, sqlstate};
@@ -125,7 +125,7 @@ impl Changes {
             }
             let change = self.tables.entry(table.clone()).or_default();
             let touched = change.net.absorb(&membership.schema, captured);
-            let mut rows = touched.map_err(|e| invalid_capture(me, table, &e.to_string()))?;
+            let mut rows = touched.map_err(|e| invalid_row(me, table, &e))?;
             rows.extend(
                 todo.get(table)
                     .into_iter()
@@ -366,9 +366,23 @@ fn unknown_table(me: &PeerName, table: &TableName) -> Refusal {
     }
 }
 
-fn invalid_capture(me: &PeerName, table: &TableName, why: &str) -> Refusal {
+/// What the database captured is not what the peer expects of its triggers, or it leaves open what happened.
+fn invalid_row(me: &PeerName, table: &TableName, invalid: &InvalidRow) -> Refusal {
+    let (sqlstate, hint) = match invalid {
+        InvalidRow::Width { .. } | InvalidRow::NullKey => (
+            sqlstate::CANNOT_CONNECT_NOW,
+            "Restart the peer: it declares its Dejima tables at start.",
+        ),
+        InvalidRow::Unexplained => (
+            sqlstate::FEATURE_NOT_SUPPORTED,
+            "Make the changes of the row in several transactions.",
+        ),
+    };
     Refusal {
-        detail: format!("{why}."),
-        ..unknown_table(me, table)
+        peer: me.clone(),
+        sqlstate: sqlstate.into(),
+        message: format!("peer \"{me}\" cannot tell what has changed in Dejima table \"{table}\""),
+        detail: format!("{invalid}."),
+        hint: hint.into(),
     }
 }

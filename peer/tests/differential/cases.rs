@@ -6,7 +6,7 @@ use crate::statement::Statement;
 /// A name, and the transactions: each a list of statements.
 type Case = (&'static str, &'static [&'static [&'static str]]);
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 13] = [
     (
         // The peer refuses the first statement of the block, so it takes no number; the plain database does.
         "a refusal keeps a number from being taken",
@@ -96,6 +96,19 @@ const CASES: [Case; 12] = [
                 "MERGE INTO public.rate AS t USING (VALUES (1, 'a'), (2, 'b'), (3, 'c')) AS s(code, note) ON t.code = s.code \
                  WHEN MATCHED THEN UPDATE SET at = 'infinity' \
                  WHEN NOT MATCHED THEN INSERT (code, factor, note) VALUES (s.code, 1, s.note)",
+            ],
+        ],
+    ),
+    (
+        // The UPDATE of MERGE is told after what the trigger made of it, because its DELETE comes between them. The row is then as it
+        // was before both.
+        "MERGE deletes a row and updates one that a trigger puts back",
+        &[
+            &["INSERT INTO public.rate (code, note) VALUES (1.0, 'a'), (4, 'triggers')"],
+            &[
+                "MERGE INTO public.rate AS t USING (VALUES (1), (4)) AS s(code) ON t.code = s.code \
+                 WHEN MATCHED AND t.code = 1 THEN DELETE WHEN MATCHED THEN UPDATE SET note = t.note || '!', factor = t.factor",
+                "DELETE FROM public.rate WHERE code = 4",
             ],
         ],
     ),

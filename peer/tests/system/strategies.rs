@@ -207,7 +207,7 @@ async fn what_the_strategy_cannot_put_is_refused_everywhere() {
             said,
             [
                 "the strategy of peer \"carrier\" refuses the change of Dejima table \"Vehicles\"",
-                "The constraint: Vehicles shows no such row."
+                "It would break the constraint \"Vehicles shows no such row\"."
             ],
             "{sql}"
         );

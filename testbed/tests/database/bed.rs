@@ -225,7 +225,8 @@ pub(crate) fn programmed(text: &str) -> TableDeclaration {
         text,
     };
     let reading = read(file, Format::Sql, None).remove(0);
-    let program = reading.program.expect("the view is well formed");
+    let program = reading.program;
+    let program = program.unwrap_or_else(|| panic!("{:?}", reading.findings));
     TableDeclaration::Program(TableProgram {
         table: TableName::new(&program.view().name).expect("a name"),
         program: program.into(),

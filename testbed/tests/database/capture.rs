@@ -120,7 +120,9 @@ async fn large_statements_and_wide_rows_come_in_sections() {
             "(4, 3, 10)",
         ),
         ("UPDATE t SET a = a || '!' WHERE id > 20000", "(4, 3, 10)"),
-        ("DELETE FROM t WHERE id > 20000", "(4, 3, 10)"),
+        ("DELETE FROM t WHERE id > 20005", "(2, 3, 5)"),
+        // The old rows are as wide as they were.
+        ("UPDATE t SET a = 'narrow' WHERE id > 20000", "(2, 3, 5)"),
     ] {
         client.batch_execute("BEGIN").await.unwrap();
         client.batch_execute(sql).await.unwrap();
@@ -128,6 +130,94 @@ async fn large_statements_and_wide_rows_come_in_sections() {
         assert_eq!(text(&row), expected, "{sql}");
         client.batch_execute("COMMIT").await.unwrap();
     }
+}
+
+/// Sections end after 64 rows; a row that a Dejima table does not show leaves its place.
+#[tokio::test]
+async fn each_of_many_rows_is_told_with_what_it_became() {
+    let bed = bed("pairs", T).await;
+    bed.share(json!([
+        {"name": "Even", "base_table": "public.t", "key": ["id"], "columns": ["id", "b"], "where": "id % 2 = 0"},
+        {"name": "T", "base_table": "public.t", "key": ["id"], "columns": ["id", "a"]},
+    ]))
+    .await;
+    let client = bed.client().await;
+    let insert = "INSERT INTO t SELECT i, 'a' || i, 'b' || i FROM generate_series(1, 150) AS i";
+    client.batch_execute(insert).await.unwrap();
+    bed.told(0);
+    let update = "UPDATE t SET a = a || '!', b = CASE WHEN id > 70 THEN b || '?' ELSE b END";
+    client.batch_execute(update).await.unwrap();
+    let mut expected = vec![];
+    for i in 1..=150 {
+        let id = i.to_string();
+        let image = |value: String| row(&[&id, &value]);
+        expected.push((
+            "T".to_owned(),
+            image(format!("a{i}")),
+            image(format!("a{i}!")),
+        ));
+        if i % 2 == 0 && i > 70 {
+            expected.push((
+                "Even".to_owned(),
+                image(format!("b{i}")),
+                image(format!("b{i}?")),
+            ));
+        }
+    }
+    let mut told = bed.told(0);
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
+}
+
+/// What comes from one base row stands in sections of one number, at one place.
+#[tokio::test]
+async fn sections_of_several_dejima_tables_begin_at_the_same_base_row() {
+    let bed = bed("sections", T).await;
+    bed.share(json!([
+        {"name": "T", "base_table": "public.t", "key": ["id"], "columns": ["id", "a"]},
+        {"name": "Last", "base_table": "public.t", "key": ["id"], "columns": ["id", "b"], "where": "id > 140"},
+    ]))
+    .await;
+    let session = bed.session("postgres").await;
+    let sections = "SELECT string_agg(format('%s %s %s', dejima_table, section, (SELECT count(*) FROM dejima.rows(coalesce(new, old)))), ', '
+        ORDER BY dejima_table, section) FROM dejima.delta WHERE xid = pg_current_xact_id()";
+    session.batch_execute("BEGIN").await.unwrap();
+    for (sql, expected) in [
+        (
+            "INSERT INTO t SELECT i, 'a', 'b' FROM generate_series(1, 150) AS i",
+            "Last 2 10, T 0 64, T 1 64, T 2 22",
+        ),
+        // Nobody is told of a section that nothing has changed in.
+        ("UPDATE t SET a = 'x' WHERE id IN (1, 2)", "T 0 2"),
+        ("UPDATE t SET b = 'x'", "Last 2 10"),
+        ("UPDATE t SET hidden = 'x'", ""),
+        ("DELETE FROM t", "Last 2 10, T 0 64, T 1 64, T 2 22"),
+    ] {
+        session.batch_execute(sql).await.unwrap();
+        let found = session.query_one(sections, &[]).await.unwrap();
+        let found: Option<String> = found.get(0);
+        assert_eq!(found.unwrap_or_default(), expected, "{sql}");
+        session
+            .batch_execute("DELETE FROM dejima.delta")
+            .await
+            .unwrap();
+    }
+}
+
+/// There is no decision row, so COMMIT asks nobody.
+#[tokio::test]
+async fn what_no_dejima_table_shows_concerns_nobody() {
+    let bed = bed("unshown", T).await;
+    bed.share(simple(&["id", "a"])).await;
+    bed.admin("SET session_replication_role = replica; INSERT INTO t VALUES (1, 'a', 'b')");
+    bed.answer("exit 1");
+    let client = bed.client().await;
+    for sql in ["UPDATE t SET b = 'x', hidden = 'y'", "UPDATE t SET a = a"] {
+        client.batch_execute(sql).await.expect(sql);
+    }
+    let error = client.batch_execute("UPDATE t SET a = 'x'").await;
+    assert_eq!(said(error.unwrap_err()).0, "08006");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::bed::{bed, declared};
+use crate::bed::{bed, declared, said};
 
 const PEOPLE: &str =
     "CREATE TABLE people (id integer PRIMARY KEY, name text, phone text, note text);
@@ -116,4 +116,33 @@ async fn invariant_6_what_would_let_writes_escape_or_stop_puts_is_refused() {
         .expect("it is allowed");
     let free = "ALTER TABLE people RENAME COLUMN phone TO tel; ALTER TABLE people RENAME TO persons; DROP TABLE persons";
     superuser.batch_execute(free).await.expect(free);
+}
+
+/// The functions that make triggers are a superuser's: they give role `dejima` nothing that the operator has not granted.
+#[tokio::test]
+async fn the_peer_gets_no_right_by_making_triggers() {
+    let bed = bed("guard_rights", PEOPLE).await;
+    bed.share(json!([{"name": "T", "base_table": "public.people", "columns": ["id", "name"], "key": ["id"]}]))
+        .await;
+    bed.admin(
+        "CREATE TABLE private (id integer PRIMARY KEY);
+         CREATE TABLE parts (id integer PRIMARY KEY) PARTITION BY LIST (id);
+         CREATE TABLE part PARTITION OF parts FOR VALUES IN (1)",
+    );
+    let dejima = bed.session("dejima").await;
+    for sql in [
+        "SELECT dejima.make_capture_triggers('private'::regclass, 'private'::regclass)",
+        "SELECT dejima.follow_partitions('parts'::regclass)",
+    ] {
+        let (state, ..) = said(dejima.batch_execute(sql).await.expect_err(sql));
+        assert_eq!(state, "42501", "{sql}");
+    }
+    let no_partition =
+        "SELECT dejima.make_capture_triggers('people'::regclass, 'private'::regclass)";
+    dejima
+        .batch_execute(no_partition)
+        .await
+        .expect("there is nothing to do");
+    let may_read = "SELECT has_table_privilege('dejima', 'private', 'SELECT')";
+    assert_eq!(bed.admin(may_read), "f");
 }

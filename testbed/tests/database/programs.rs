@@ -171,6 +171,21 @@ async fn a_program_that_does_not_fit_is_refused_with_the_cure() {
     database.declare(&[joined()]).await.unwrap();
 }
 
+/// The columns of the view have no defaults: those of the base table are for columns that the Dejima table does not show.
+#[tokio::test]
+async fn a_column_that_an_insert_through_the_view_does_not_name_is_null() {
+    let base = "CREATE TABLE note (id integer PRIMARY KEY, content text DEFAULT 'empty', kind text DEFAULT 'a');";
+    let bed = bed("programs_default", base).await;
+    let view = "CREATE VIEW \"T\" AS SELECT id, content FROM note";
+    let database = bed.connect().await;
+    let table = programmed(&format!("{base} {view}"));
+    database.declare(&[table]).await.unwrap();
+    let owner = bed.session("postgres").await;
+    let insert = "INSERT INTO dejima_tables.\"T\" (id) VALUES (1)";
+    owner.batch_execute(insert).await.unwrap();
+    assert_eq!(bed.admin("SELECT n::text FROM note AS n"), "(1,,a)");
+}
+
 #[tokio::test]
 async fn the_keys_and_columns_of_a_program_are_guarded() {
     let (bed, database) = ready("programs_guard").await;

@@ -96,7 +96,7 @@ async fn contest(
     let requests = ALLIANCES.map(|alliance| format!("{alliance}-{number}"));
     let [north, south] = ALLIANCES.map(|alliance| clients[alliance]);
     // The two take turns in who waits less.
-    let favours_north = number / 2 % 2 == 0;
+    let favours_north = (number / 2).is_multiple_of(2);
     let ends = tokio::join!(
         assign(north, vehicle, &requests[0], favours_north),
         assign(south, vehicle, &requests[1], !favours_north),

@@ -142,7 +142,11 @@ fn steps() -> Vec<Step> {
             sql: "UPDATE fleet SET request = 's-1' WHERE provider = 'green' AND vehicle = 'G-1';",
             outcome: Outcome::Refused(Refusal {
                 sqlstate: "23514",
-                says: &["green", "SouthGreen"],
+                says: &[
+                    "green",
+                    "SouthGreen",
+                    "a car is given back before it is booked again",
+                ],
             }),
         },
         Step {

@@ -142,14 +142,7 @@ fn a_printed_strategy_reads_as_the_same() {
             let Some(program) = reading.program else {
                 continue;
             };
-            // Reasons are comments, which say nothing.
-            let printed: String = reading
-                .document
-                .to_string()
-                .lines()
-                .filter(|line| !line.starts_with("% "))
-                .flat_map(|line| [line, "\n"])
-                .collect();
+            let printed = reading.document.to_string();
             let (again, findings) = parse(0, &printed);
             assert_eq!(findings, [], "{name}\n{printed}");
             assert_eq!(again.to_string(), printed, "{name}");

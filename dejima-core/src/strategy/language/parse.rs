@@ -302,16 +302,16 @@ impl Parser {
     }
 
     fn constraint(&mut self) -> Parsed<Statement> {
-        let start = self.advance().span;
+        let first = self.advance();
         if self.symbol("(") {
             self.expect(")", "after `_|_(`")?;
         }
         self.expect(":-", "after `_|_`")?;
         let body = self.body()?;
-        let span = start.to(self.full_stop("a constraint")?);
+        let span = first.span.to(self.full_stop("a constraint")?);
         Ok(Statement::Constraint(ConstraintText {
             body,
-            reason: None,
+            reason: first.note,
             span,
         }))
     }

@@ -112,7 +112,7 @@ pub struct RuleText {
 pub struct ConstraintText {
     /// All of it together must never hold.
     pub body: Vec<Literal>,
-    /// Why it is there, in a few words, if the user did not write it as it stands: a CHECK of a base table, say.
+    /// Why it is there: what the user says in the line above, or what it was derived from, a CHECK of a base table, say.
     pub reason: Option<String>,
     /// The whole constraint.
     pub span: Span,

@@ -8,6 +8,8 @@ use super::source::Span;
 pub(super) struct Token {
     pub(super) kind: TokenKind,
     pub(super) span: Span,
+    /// The comment in the line above, if the token is the first in its line.
+    pub(super) note: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub(super) fn tokens(file: u16, text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
         at: 0,
         tokens: Vec::new(),
         findings: Vec::new(),
+        line_is_empty: true,
+        note: None,
     };
     while lexer.at < text.len() {
         lexer.step();
@@ -82,6 +86,10 @@ struct Lexer<'a> {
     at: usize,
     tokens: Vec<Token>,
     findings: Vec<Diagnostic>,
+    /// No token stands before this place in its line.
+    line_is_empty: bool,
+    /// The comment that was a whole line, until the next token or an empty line.
+    note: Option<String>,
 }
 
 fn starts_word(c: char) -> bool {
@@ -108,7 +116,9 @@ impl Lexer<'_> {
 
     fn push(&mut self, start: usize, kind: TokenKind) {
         let span = self.span(start);
-        self.tokens.push(Token { kind, span });
+        let note = self.note.take();
+        self.line_is_empty = false;
+        self.tokens.push(Token { kind, span, note });
     }
 
     /// Takes as many bytes as the predicate wants characters of.
@@ -125,6 +135,11 @@ impl Lexer<'_> {
         };
         if first.is_whitespace() {
             self.take_while(char::is_whitespace);
+            match self.text[start..self.at].matches('\n').count() {
+                0 => {}
+                1 => self.line_is_empty = true,
+                _ => (self.line_is_empty, self.note) = (true, None),
+            }
         } else if first == '%' {
             self.comment();
         } else if first == '\'' {
@@ -174,7 +189,10 @@ impl Lexer<'_> {
             };
             return self.push(start, word);
         }
+        let start = self.at;
         self.take_while(|c| c != '\n');
+        let text = self.text[start..self.at].trim_start_matches('%').trim();
+        self.note = (self.line_is_empty && !text.is_empty()).then(|| text.to_owned());
     }
 
     fn quoted(&mut self, quote: char, kind: impl Fn(String) -> TokenKind) {
@@ -282,5 +300,25 @@ mod tests {
     #[test]
     fn an_open_quote_is_reported_once() {
         assert_eq!(tokens(0, "r('x).\nq(X).").1.len(), 1);
+    }
+
+    #[test]
+    fn a_comment_belongs_to_what_begins_the_next_line() {
+        let note = |text: &str| {
+            let (tokens, _) = tokens(0, text);
+            let bottom = tokens
+                .into_iter()
+                .find(|token| token.kind == TokenKind::Symbol("_|_"));
+            bottom.and_then(|bottom| bottom.note)
+        };
+        assert_eq!(note("% why\n_|_ :- r(1)."), Some("why".to_owned()));
+        assert_eq!(
+            note("% head\n%% why %\n  ⊥ :- r(1)."),
+            Some("why %".to_owned())
+        );
+        assert_eq!(note("% head\n\n_|_ :- r(1)."), None);
+        assert_eq!(note("r(1). % behind\n_|_ :- r(1)."), None);
+        assert_eq!(note("% of r\nr(1). _|_ :- r(1)."), None);
+        assert_eq!(note("%\n_|_ :- r(1)."), None);
     }
 }

@@ -32,8 +32,8 @@ pub(super) const FAMILIES: u32 = 1024;
 /// Creates the functions.
 pub(super) fn create(bound: &Bound) -> String {
     let function = derive_function(bound);
-    let body = body(bound);
     let of_size = |suffix: &str, settings: &str| {
+        let body = body(bound, settings == FEW);
         format!(
             "CREATE OR REPLACE FUNCTION {function}_{suffix}() RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
              REVOKE ALL ON FUNCTION {function}_{suffix}() FROM PUBLIC;\n",
@@ -72,7 +72,7 @@ pub(super) fn remove(bound: &Bound) -> String {
     )
 }
 
-fn body(bound: &Bound) -> String {
+fn body(bound: &Bound, is_few: bool) -> String {
     let lock = if needs_families(bound) {
         lock(bound)
     } else {
@@ -91,7 +91,7 @@ BEGIN
 DELETE FROM dejima.pending AS p WHERE {logged};
 END
 ",
-        log = log(bound),
+        log = log(bound, is_few),
         logged = logged(bound),
     )
 }
@@ -182,42 +182,67 @@ fn went(relation: RelationId) -> String {
     )
 }
 
-/// The base tables as they were.
-struct Was<'a>(&'a Bound);
+/// The base tables as they were. For few keys each row is looked up from what is known of it: PostgreSQL takes the keys for
+/// more than they are, and would begin with the rows of a whole table.
+struct Was<'a> {
+    bound: &'a Bound,
+    is_few: bool,
+}
 
 impl Tables for Was<'_> {
-    fn rows(&self, relation: RelationId, _: &[Option<String>], _: &mut Names) -> String {
-        let source = self.0.source(relation);
-        let all: Vec<usize> = (0..source.columns.len()).collect();
-        let columns = source_columns(source, &all).join(", ");
-        let base = source.base.sql_name();
+    fn rows(&self, relation: RelationId, known: &[Option<String>], _: &mut Names) -> String {
+        let declared = &self.bound.program.relation(relation).columns;
+        let columns = self.bound.source(relation).columns.iter().zip(declared);
+        let equal = columns
+            .zip(known)
+            .filter_map(|((column, declared), value)| {
+                let (name, value) = (identifier(&column.name), value.as_ref()?);
+                Some(super::select::same(&name, value, declared.nullable))
+            });
+        let equal: Vec<_> = equal.filter(|_| self.is_few).collect();
+        if equal.is_empty() {
+            now_and_before(self.bound, relation, true, "")
+        } else {
+            let condition = format!(" WHERE {}", equal.join(" AND "));
+            format!(
+                "LATERAL {}",
+                now_and_before(self.bound, relation, true, &condition)
+            )
+        }
+    }
+
+    fn condition(&self, relation: RelationId, name: &str) -> Option<String> {
+        let source = self.bound.source(relation);
         let is_new = match &source.key {
-            Some(key) => is_among("b", &source_pairs(self.0, relation, key), &came(relation)),
+            Some(key) => is_among(
+                name,
+                &source_pairs(self.bound, relation, key),
+                &came(relation),
+            ),
             // Rows alike are one row; it is new if there are no more of them than came.
             None => {
-                let pairs = source_pairs(self.0, relation, &all);
-                let alike = |left: &str, right: &str| {
+                let all: Vec<usize> = (0..source.columns.len()).collect();
+                let pairs = source_pairs(self.bound, relation, &all);
+                let alike = |left: &str| {
                     let pairs = pairs.iter().map(|(column, may_be_null)| {
                         super::select::same(
                             &format!("{left}.{column}"),
-                            &format!("{right}.{column}"),
+                            &format!("{name}.{column}"),
                             *may_be_null,
                         )
                     });
                     pairs.collect::<Vec<_>>().join(" AND ")
                 };
                 format!(
-                    "coalesce((SELECT sum(c.\"dejima count\") FROM {} AS c WHERE {}) >= (SELECT count(*) FROM {base} AS a WHERE {}), false)",
+                    "coalesce((SELECT sum(c.\"dejima count\") FROM {} AS c WHERE {}) >= (SELECT count(*) FROM {} AS a WHERE {}), false)",
                     came(relation),
-                    alike("c", "b"),
-                    alike("a", "b"),
+                    alike("c"),
+                    source.base.sql_name(),
+                    alike("a"),
                 )
             }
         };
-        format!(
-            "(SELECT {columns} FROM {base} AS b WHERE NOT {is_new} UNION ALL SELECT {columns} FROM {})",
-            went(relation) + " AS w"
-        )
+        Some(format!("({name}.\"dejima went\" OR NOT {is_new})"))
     }
 }
 
@@ -226,15 +251,27 @@ struct Ever<'a>(&'a Bound);
 
 impl Tables for Ever<'_> {
     fn rows(&self, relation: RelationId, _: &[Option<String>], _: &mut Names) -> String {
-        let source = self.0.source(relation);
-        let all: Vec<usize> = (0..source.columns.len()).collect();
-        let columns = source_columns(source, &all).join(", ");
-        format!(
-            "(SELECT {columns} FROM {} AS b UNION ALL SELECT {columns} FROM {} AS w)",
-            source.base.sql_name(),
-            went(relation)
-        )
+        now_and_before(self.0, relation, false, "")
     }
+}
+
+/// The rows that are there and those that went, with a mark that says which, if one is wanted. Of this form PostgreSQL knows that
+/// it can look for rows in both.
+fn now_and_before(bound: &Bound, relation: RelationId, is_marked: bool, condition: &str) -> String {
+    let source = bound.source(relation);
+    let all: Vec<usize> = (0..source.columns.len()).collect();
+    let columns = |went: bool| {
+        let mark = is_marked.then(|| format!("{went} AS \"dejima went\""));
+        let columns = source_columns(source, &all).into_iter();
+        columns.chain(mark).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "(SELECT {} FROM {} AS b{condition} UNION ALL SELECT {} FROM {} AS w{condition})",
+        columns(false),
+        source.base.sql_name(),
+        columns(true),
+        went(relation)
+    )
 }
 
 /// A clause seen from one of its atoms that changed.
@@ -451,7 +488,7 @@ fn comparable(value: &str, sort: &Sort) -> String {
 }
 
 /// Logs under one number what is another row now, in sections.
-fn log(bound: &Bound) -> String {
+fn log(bound: &Bound, is_few: bool) -> String {
     let key = key_columns(bound);
     let rows = |is_old: bool, tables: &dyn Tables| {
         let selects = shown(
@@ -499,7 +536,7 @@ GROUP BY 5",
         changes = changes(bound),
         keys = keys(bound),
         columns = key.join(", "),
-        was = rows(true, &Was(bound)),
+        was = rows(true, &Was { bound, is_few }),
         now = rows(false, &Now(bound)),
         table = literal(bound.table.as_str()),
         old = side("old"),

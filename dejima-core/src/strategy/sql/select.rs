@@ -10,6 +10,12 @@ use crate::strategy::program::{Argument, RelationId, Variable};
 pub(super) trait Tables {
     /// What stands in FROM for a row of the relation with these values, where they are known.
     fn rows(&self, relation: RelationId, known: &[Option<String>], names: &mut Names) -> String;
+
+    /// What must hold beside of the row of that name. A condition inside of FROM would keep PostgreSQL from looking rows up in
+    /// indexes.
+    fn condition(&self, _: RelationId, _: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Gives every table of a statement a name of its own.
@@ -69,7 +75,8 @@ impl<'a> Select<'a> {
                     .map(|(column, argument)| self.value(*relation, column, argument))
                     .collect();
                 let rows = tables.rows(*relation, &known, names);
-                self.row(*relation, arguments, &rows, names);
+                let name = self.row(*relation, arguments, &rows, names);
+                self.conditions.extend(tables.condition(*relation, &name));
             }
             Item::None(alternatives) => {
                 for alternative in alternatives {
@@ -95,14 +102,14 @@ impl<'a> Select<'a> {
         }
     }
 
-    /// Joins rows of a relation; what is known of them already must be so.
+    /// Joins rows of a relation; what is known of them already must be so. Returns their name.
     pub(super) fn row(
         &mut self,
         relation: RelationId,
         arguments: &[Argument],
         rows: &str,
         names: &mut Names,
-    ) {
+    ) -> String {
         let name = names.next();
         self.from.push(format!("{rows} AS {name}"));
         for (column, argument) in arguments.iter().enumerate() {
@@ -127,6 +134,7 @@ impl<'a> Select<'a> {
                 }
             }
         }
+        name
     }
 
     /// The value of an argument, if it is known; as a value of its column.

@@ -314,6 +314,30 @@ fn members_that_are_not_known_yet_refuse_the_client() {
 }
 
 #[test]
+fn rows_that_no_history_explains_are_refused_for_what_they_are() {
+    let mut bank = machine("bank", "gov", "insurer");
+    let two_with_one_key = ["x", "y"].map(|old| Captured {
+        old: Some(vec![value("a"), value(old)]),
+        new: None,
+        ..captured("left", "")
+    });
+    let call = Input::Callback {
+        gid: gid("bank"),
+        round: 0,
+        captured: two_with_one_key.into(),
+        portion: None,
+    };
+    let outputs = after(&mut bank, 0, call);
+    let refusal = refused(&outputs[0]);
+    assert_eq!(refusal.sqlstate, sqlstate::FEATURE_NOT_SUPPORTED);
+    assert_eq!(
+        refusal.detail,
+        "The captured rows do not say how a row came to its key."
+    );
+    assert!(bank.is_quiet());
+}
+
+#[test]
 fn a_stopping_peer_takes_nothing_new() {
     let mut bank = machine("bank", "gov", "insurer");
     bank.handle(0, Input::Stop);
