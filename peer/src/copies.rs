@@ -43,14 +43,11 @@ impl Copies {
         Some(digest.map(|digest| Copy { digest, is_at_rest }))
     }
 
-    /// Whether no transaction in flight has touched the table. One that has only just begun shows by another sum.
+    /// One that has only just begun shows by another sum.
     async fn is_at_rest(&self, name: &TableName) -> bool {
         let name = name.clone();
         let look = event::look(&self.events, move |_, _, machine: &transaction::Machine| {
-            let summaries = machine.summaries();
-            !summaries
-                .iter()
-                .any(|summary| summary.touched.contains_key(&name) || summary.touched.is_empty())
+            machine.is_at_rest(&name)
         });
         look.await.unwrap_or(false)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -13,12 +14,13 @@ use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::transaction::{Answer, Outcome, Recovered, Request};
 use dejima_proto::v1::callback_client::CallbackClient;
 use dejima_proto::v1::close_response::Answer as Said;
+use dejima_proto::v1::detect_groups_client::DetectGroupsClient;
 use dejima_proto::v1::operator_client::OperatorClient;
 use dejima_proto::v1::propagate_update_client::PropagateUpdateClient;
 use dejima_proto::v1::{self, CloseRequest, PropagateRequest};
 use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Barrier, Notify, oneshot};
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -36,6 +38,8 @@ struct Model {
     asked: Mutex<Vec<&'static str>>,
     /// Apply waits for it.
     gate: Option<Arc<Notify>>,
+    /// Reading a copy waits twice: it has begun, it may end.
+    reading: Option<Arc<Barrier>>,
 }
 
 impl Model {
@@ -148,7 +152,16 @@ impl Store for Model {
     }
 
     fn digest<'a>(&'a self, _: &'a DeclaredTable) -> BoxFuture<'a, Result<Digest, String>> {
-        Box::pin(async { Err("the model has no rows".to_owned()) })
+        Box::pin(async {
+            if let Some(reading) = &self.reading {
+                reading.wait().await;
+                reading.wait().await;
+            }
+            Ok(Digest {
+                rows: 0,
+                sum: String::new(),
+            })
+        })
     }
 }
 
@@ -343,6 +356,20 @@ async fn close(peer: &Peer) -> Said {
     response.into_inner().answer.expect("an answer")
 }
 
+/// Waits until the peer knows of a transaction.
+async fn in_flight(peer: &Peer) {
+    let mut operator = OperatorClient::new(channel(&peer.local).await);
+    let is_none = |answer: tonic::Response<v1::TransactionsResponse>| {
+        answer.into_inner().transactions.is_empty()
+    };
+    while is_none(
+        operator
+            .transactions(v1::TransactionsRequest::default())
+            .await
+            .expect("it answers"),
+    ) {}
+}
+
 fn refusal(said: Said) -> v1::Refusal {
     match said {
         Said::Refused(refusal) => refusal,
@@ -527,24 +554,56 @@ async fn a_hook_that_hangs_up_ends_its_transaction() {
     .await;
     let bank = start(&folder, plan("bank", &[&gov.address])).await;
     quiet(&bank).await;
-    let mut operator = OperatorClient::new(channel(&bank.local).await);
     let hook = close(&bank);
-    let in_flight = async {
-        while operator
-            .transactions(v1::TransactionsRequest::default())
-            .await
-            .expect("it answers")
-            .get_ref()
-            .transactions
-            .is_empty()
-        {}
-    };
     tokio::select! {
         said = hook => panic!("nobody can have answered: {said:?}"),
-        () = in_flight => {}
+        () = in_flight(&bank) => {}
     }
     gate.notify_one();
     quiet(&bank).await;
+}
+
+/// What was read while a transaction came or went may be from before it or after it.
+#[tokio::test]
+async fn a_copy_rests_if_no_transaction_concerns_it_before_and_after_it_is_read() {
+    let folder = folder();
+    let (gate, reading) = (Arc::new(Notify::new()), Arc::new(Barrier::new(2)));
+    let model = Model {
+        gate: Some(Arc::clone(&gate)),
+        reading: Some(Arc::clone(&reading)),
+        ..Model::default()
+    };
+    let gov = plan("gov", &[]);
+    let gov = start(&folder, Plan { model, ..gov }).await;
+    let bank = start(&folder, plan("bank", &[&gov.address])).await;
+    quiet(&bank).await;
+    let is_at_rest = async |meanwhile: Pin<Box<dyn Future<Output = ()> + '_>>| {
+        let mut client = DetectGroupsClient::new(channel(&gov.address).await);
+        let read = client.digest(v1::DigestRequest {
+            from: "bank".into(),
+            table: "T".into(),
+        });
+        let during = async {
+            reading.wait().await;
+            meanwhile.await;
+            reading.wait().await;
+        };
+        let (answer, ()) = tokio::join!(read, during);
+        answer.expect("it answers").get_ref().is_at_rest
+    };
+    assert!(is_at_rest(Box::pin(async {})).await, "nothing happens");
+    let looks = async {
+        assert!(!is_at_rest(Box::pin(in_flight(&gov))).await, "one comes");
+        assert!(!is_at_rest(Box::pin(async {})).await, "it is there");
+        let goes = async {
+            gate.notify_one();
+            quiet(&gov).await;
+        };
+        assert!(!is_at_rest(Box::pin(goes)).await, "it goes");
+    };
+    // What the hook hears does not matter: it may be that it was kept waiting for too long.
+    tokio::join!(looks, close(&bank));
+    assert!(is_at_rest(Box::pin(async {})).await, "it is gone");
 }
 
 fn delta(from: &str, table: &str, columns: [&str; 2]) -> PropagateRequest {

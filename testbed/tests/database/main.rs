@@ -5,6 +5,7 @@
 mod bed;
 mod capture;
 mod contract;
+mod copies;
 mod declare;
 mod execute;
 mod guard;

@@ -136,6 +136,13 @@ impl Machine {
         }
     }
 
+    /// True if no transaction in flight concerns a Dejima table. What one has changed is not known here after a restart: then it may.
+    pub fn is_at_rest(&self, table: &TableName) -> bool {
+        let passes_by =
+            |summary: Summary| !summary.touched.is_empty() && !summary.touched.contains_key(table);
+        self.summaries().into_iter().all(passes_by)
+    }
+
     /// True if the past is known, no transaction is in flight here, and the database was asked to forget all.
     pub fn is_quiet(&self) -> bool {
         self.is_recovered() && self.transactions.is_empty() && self.context.forgettable.is_empty()

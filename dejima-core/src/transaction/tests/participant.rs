@@ -326,3 +326,27 @@ fn invariant_3_two_values_for_one_attribute_conflict() {
         sqlstate::SERIALIZATION_FAILURE
     );
 }
+
+#[test]
+fn a_table_is_at_rest_while_no_transaction_may_concern_it() {
+    let at_rest = |gov: &Machine| ["left", "right"].map(|name| gov.is_at_rest(&table(name)));
+    let mut gov = machine("gov", "bank", "insurer");
+    assert_eq!(at_rest(&gov), [true, true]);
+    after(&mut gov, 0, received("bank", propagate("bank", 7, "left")));
+    assert_eq!(at_rest(&gov), [false, true]);
+    let mut restarted = starting("gov", "bank", "insurer");
+    let found = Recovered {
+        prepared: vec![(gid("bank"), peer("bank"))],
+        ..Recovered::default()
+    };
+    after(
+        &mut restarted,
+        0,
+        Input::Database(Answer::Recovered { found }),
+    );
+    assert_eq!(
+        at_rest(&restarted),
+        [false, false],
+        "nobody knows what it has changed"
+    );
+}
