@@ -42,12 +42,12 @@ pub(crate) struct Tally {
 }
 
 /// How a statement, or steps, ended, at both alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum End {
     Done,
     Failed,
-    /// The peers ask to try the transaction again.
-    Stale,
+    /// The peers ask to try the transaction again, in these words.
+    Stale(String),
 }
 
 /// A step that stops a script.
@@ -129,11 +129,11 @@ impl Bed {
         tally: &mut Tally,
     ) -> Result<(), Stop> {
         tally.transactions += 1;
-        if self.attempt(transaction, tally).await? == End::Stale {
+        if let End::Stale(_) = self.attempt(transaction, tally).await? {
             tally.retried += 1;
             self.world.await_quiet().await?;
-            if self.attempt(transaction, tally).await? == End::Stale {
-                return Err(Stop::Differs(Difference::Stale));
+            if let End::Stale(why) = self.attempt(transaction, tally).await? {
+                return Err(Stop::Differs(Difference::Stale { why }));
             }
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Bed {
     async fn prepare(&mut self, commits: bool, tally: &mut Tally) -> Result<End, Stop> {
         let prepare = PREPARED.map(|name| format!("PREPARE TRANSACTION '{name}'"));
         let end = self.vote(&prepare[0], &prepare[1], tally).await;
-        if matches!(end, Ok(End::Stale | End::Failed)) {
+        if matches!(end, Ok(End::Stale(_) | End::Failed)) {
             return end;
         }
         let verb = verb(commits && end.is_ok());
@@ -193,7 +193,11 @@ impl Bed {
         if is_stale || count_deliberate(&peer, tally) {
             // At once: after the last transaction nothing would send it, and its locks would hold up the comparison.
             self.plain.execute("ROLLBACK").await?;
-            return Ok(if is_stale { End::Stale } else { End::Failed });
+            return Ok(if is_stale {
+                End::Stale(peer.describe())
+            } else {
+                End::Failed
+            });
         }
         let plain = self.plain.execute(at_plain).await?;
         differ(at_peer, &peer, &plain)?;
@@ -212,7 +216,7 @@ impl Bed {
                 Step::Savepoint { steps, released } => {
                     self.queue(&format!("SAVEPOINT s{depth}"));
                     let end = Box::pin(self.steps(steps, depth + 1, tally)).await?;
-                    if end == End::Stale {
+                    if matches!(end, End::Stale(_)) {
                         return Ok(end);
                     }
                     if end == End::Failed || !released {
@@ -239,7 +243,7 @@ impl Bed {
         *run += 1;
         *lost += usize::from(failed);
         if peer.is_stale() {
-            return Ok(End::Stale);
+            return Ok(End::Stale(peer.describe()));
         }
         if count_deliberate(&peer, tally) {
             // It may have come before, or after, a number was taken, and no rollback gives a number back.

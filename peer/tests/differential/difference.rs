@@ -15,7 +15,7 @@ pub(crate) enum Difference {
         plain: String,
     },
     /// The peers ask to try a transaction again (40001, 57014), although nothing else is going on.
-    Stale,
+    Stale { why: String },
     /// Tables do not hold the same rows.
     Rows {
         peer: &'static str,
@@ -86,7 +86,7 @@ impl Difference {
             }
             (Self::Rows { peer, .. }, Self::Rows { peer: other, .. }) => peer == other,
             (Self::Replaced { peer, .. }, Self::Replaced { peer: other, .. }) => peer == other,
-            (Self::Stale, Self::Stale) => true,
+            (Self::Stale { .. }, Self::Stale { .. }) => true,
             _ => false,
         }
     }
@@ -98,9 +98,9 @@ impl Display for Difference {
             Self::Outcome { sql, peer, plain } => {
                 write!(f, "{sql}\n  at the peer: {peer}\n  plain:       {plain}")
             }
-            Self::Stale => write!(
+            Self::Stale { why } => write!(
                 f,
-                "the peers ask to try again (40001, 57014), also the second time"
+                "the peers ask to try again, also the second time: {why}"
             ),
             Self::Replaced { peer, rows } => {
                 write!(f, "{peer} has deleted and inserted instead of updated")?;
