@@ -35,20 +35,16 @@ pub(super) async fn apply(arguments: &StrategyApply, output: Output) -> anyhow::
         show(&changes)?;
     }
     let is_wanted = !changes.is_empty() && (arguments.yes || confirm(output)?);
-    let applied = if is_wanted {
-        database.apply(target).await?
-    } else {
-        vec![]
-    };
+    if is_wanted {
+        database.apply(target).await?;
+    }
     match output {
         Output::Json => print_json(&json!({
             "changes": changes.iter().map(change_json).collect::<Vec<_>>(), "applied": is_wanted,
         }))?,
-        Output::Table if is_wanted => print(format_args!(
-            "Done: {} changes. Restart the peer now if it runs.",
-            applied.len()
-        ))?,
-        Output::Table => {}
+        Output::Table if is_wanted => print("Done. Restart the peer now if it runs.")?,
+        Output::Table if changes.is_empty() => {}
+        Output::Table => print("Not done; --yes does it without asking.")?,
     }
     Ok(if is_wanted || changes.is_empty() {
         0

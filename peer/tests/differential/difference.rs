@@ -98,10 +98,9 @@ impl Display for Difference {
             Self::Outcome { sql, peer, plain } => {
                 write!(f, "{sql}\n  at the peer: {peer}\n  plain:       {plain}")
             }
-            Self::Stale { why } => write!(
-                f,
-                "the peers ask to try again, also the second time: {why}"
-            ),
+            Self::Stale { why } => {
+                write!(f, "the peers ask to try again, also the second time: {why}")
+            }
             Self::Replaced { peer, rows } => {
                 write!(f, "{peer} has deleted and inserted instead of updated")?;
                 rows.iter().try_for_each(|row| write!(f, "\n  {row}"))
