@@ -309,6 +309,7 @@ fn machines(
 ) -> (transaction::Machine, group::Machine) {
     let limits = transaction::Limits {
         transaction_ms_max: config.limits.transaction_ms_max,
+        lock_wait_ms_max: config.limits.lock_wait_ms_max,
         ..transaction::Limits::default()
     };
     // The incarnation in the upper half keeps the numbers of two lives of a peer apart.

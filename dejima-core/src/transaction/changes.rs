@@ -63,6 +63,18 @@ impl Changes {
         }
     }
 
+    /// True if the transaction has changed a row that the delta changes too.
+    pub(super) fn meets(&self, table: &TableName, schema: &Schema, delta: &Delta) -> bool {
+        let change = self.tables.get(table);
+        let has = |key: &Key| {
+            change.is_some_and(|change| change.net.has_key(key))
+                || self.settled.contains(&row_hash(table, key))
+        };
+        delta.rows.iter().any(|(row, change)| {
+            has(&row.key) || moved_key(schema, row, change).is_some_and(|key| has(&key))
+        })
+    }
+
     fn check_open(&self, me: &PeerName, table: &TableName, key: &Key) -> Result<(), Refusal> {
         if self.settled.is_empty() || !self.settled.contains(&row_hash(table, key)) {
             return Ok(());

@@ -27,6 +27,8 @@ pub enum Decision {
 pub struct Limits {
     /// From the hook's call to the last vote; after it the origin refuses.
     pub transaction_ms_max: Millis,
+    /// How long a delta waits for an earlier transaction, which has promised here and changed the same row.
+    pub lock_wait_ms_max: Millis,
     /// How long a participant that has not voted waits for its parent before it aborts alone.
     pub idle_ms_max: Millis,
     /// The first wait before a message or request that must arrive is sent again; doubles up to `retry_ms_max`.
@@ -43,6 +45,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             transaction_ms_max: 4_000,
+            lock_wait_ms_max: 250,
             idle_ms_max: 5_000,
             retry_ms_min: 100,
             retry_ms_max: 10_000,

@@ -54,6 +54,35 @@ async fn a_row_inserted_at_any_peer_stands_at_all_with_what_each_may_see() {
     );
 }
 
+/// A COMMIT returns when the change is decided, before it is visible at the other peers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_change_at_once_what_he_has_just_committed() {
+    let world = shared_world().await;
+    let insurance = world.client("insurance").await.expect("a connection");
+    for turn in 0..30 {
+        let of_john = format!("WHERE first_name = 'John{turn}' AND last_name = 'Atonce'");
+        let of_jim = format!("WHERE first_name = 'Jim{turn}' AND last_name = 'Atonce'");
+        for sql in [
+            format!(
+                "INSERT INTO insurance_users VALUES ('John{turn}', 'Atonce', 'Main St', '1990-02-03', 1)"
+            ),
+            format!("UPDATE insurance_users SET address = 'Side St' {of_john}"),
+            format!("UPDATE insurance_users SET first_name = 'Jim{turn}' {of_john}"),
+            format!("UPDATE insurance_users SET risk_factor = 2 {of_jim}"),
+            format!("DELETE FROM insurance_users {of_jim}"),
+            format!(
+                "INSERT INTO insurance_users VALUES ('Jim{turn}', 'Atonce', 'Back St', NULL, 3)"
+            ),
+        ] {
+            run(&insurance, &sql).await;
+        }
+    }
+    world.await_quiet().await.expect("peers answer");
+    for (peer, _) in TABLES {
+        assert_eq!(persons(world, peer, "Atonce").await.len(), 30, "{peer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn invariant_8_an_update_leaves_what_others_alone_know() {
     let world = shared_world().await;

@@ -111,6 +111,19 @@ impl Net {
         named.chain(self.by_current.keys())
     }
 
+    /// True if a row has this key or had it.
+    pub fn has_key(&self, key: &Key) -> bool {
+        let named = |is_new| RowId {
+            key: key.clone(),
+            is_new,
+        };
+        self.by_current.contains_key(key)
+            || [false, true]
+                .map(named)
+                .iter()
+                .any(|row| self.by_id.contains_key(row))
+    }
+
     /// A row leaves its current key; the first time it becomes a record.
     fn depart(&mut self, schema: &Schema, old: &Row) -> Result<usize, InvalidRow> {
         let key = checked_key(schema, old)?;

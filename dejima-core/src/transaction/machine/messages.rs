@@ -24,18 +24,15 @@ impl Machine {
                 delta,
             } => {
                 let asker = (from, request);
-                self.propagate(
-                    now,
-                    gid,
-                    Incoming {
-                        asker,
-                        table,
-                        group,
-                        batch,
-                        patience_ms,
-                        delta,
-                    },
-                );
+                let incoming = Incoming {
+                    asker,
+                    table,
+                    group,
+                    batch,
+                    patience_ms,
+                    delta,
+                };
+                self.hold_or_propagate(now, gid, incoming);
             }
             Message::Vote {
                 gid,
@@ -96,7 +93,7 @@ impl Machine {
         }
     }
 
-    fn propagate(&mut self, now: Millis, gid: Gid, incoming: Incoming) {
+    pub(super) fn propagate(&mut self, now: Millis, gid: Gid, incoming: Incoming) {
         let (from, request) = incoming.asker.clone();
         let table = &incoming.table;
         let refused = match self.transactions.get_mut(&gid) {

@@ -15,10 +15,12 @@ use crate::transaction::interface::{
 use crate::transaction::origin::Origin;
 use crate::transaction::participant::Participant;
 
+mod held;
 mod messages;
 mod outcomes;
 mod recovery;
 
+use held::Held;
 use outcomes::Inquirer;
 use recovery::Recovery;
 
@@ -32,6 +34,8 @@ pub struct Machine {
     transactions: BTreeMap<Gid, Transaction>,
     ended: BTreeMap<Gid, Ended>,
     ended_order: VecDeque<(Millis, Gid)>,
+    /// Deltas that wait for transactions which have promised.
+    held: Vec<Held>,
     /// Peers that ask for a decision which only the database knows.
     inquiries: BTreeMap<Gid, Vec<Inquirer>>,
     is_asking_outcomes: bool,
@@ -75,6 +79,7 @@ impl Machine {
             transactions: BTreeMap::new(),
             ended: BTreeMap::new(),
             ended_order: VecDeque::new(),
+            held: Vec::new(),
             inquiries: BTreeMap::new(),
             is_asking_outcomes: false,
             is_database_failing: false,
@@ -114,6 +119,7 @@ impl Machine {
         transactions
             .chain(recovery)
             .chain(self.context.forget_at)
+            .chain(self.held.iter().map(|held| held.until))
             .min()
     }
 
@@ -187,6 +193,7 @@ impl Machine {
             Input::Tick => self.tick(now),
             Input::Stop => self.is_stopping = true,
         }
+        self.admit_held(now);
         self.ask_outcomes(now);
         self.context.forget_due(now);
     }

@@ -7,7 +7,7 @@ use super::changes::Changes;
 use super::context::Context;
 use super::interface::{Decision, Millis, RequestId, Silence, Summary, Trouble};
 use super::{Answer, GroupVersion, Resolution, Tally};
-use crate::delta::Delta;
+use crate::delta::{Delta, Schema};
 use crate::name::{Gid, PeerName, TableName};
 use crate::refusal::Refusal;
 use doubt::Inquiry;
@@ -253,6 +253,19 @@ impl Participant {
             Stage::Ending { announcement, .. } => Some(announcement.decision),
             _ => None,
         }
+    }
+
+    /// True if the row that it changes is promised here: nobody else sees it or may change it until the decision is durable.
+    pub(super) fn withholds(&self, table: &TableName, schema: &Schema, delta: &Delta) -> bool {
+        let is_durable = match &self.stage {
+            Stage::Ending { step, .. }
+            | Stage::InDoubt {
+                resolution: Some((_, step)),
+                ..
+            } => *step == Step::Done,
+            Stage::Open { .. } | Stage::Voting { .. } | Stage::InDoubt { .. } => false,
+        };
+        self.has_promised && !is_durable && self.changes.meets(table, schema, delta)
     }
 
     /// Why the transaction was aborted before it had promised, if it was.

@@ -7,6 +7,7 @@ use super::*;
 mod batches;
 mod doubt;
 mod groups;
+mod held;
 mod origin;
 mod participant;
 mod recovery;
