@@ -100,7 +100,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         let fact = fact_from_wire(fact).expect("a seed is right");
         serde_json::to_vec(&fact).expect("facts are plain data")
     });
-    let mut seeds = vec![request.encode_to_vec()];
+    // A URI's parser passes over what follows a `#`, also what cannot be stored.
+    let mut unstorable = request.clone();
+    unstorable.facts[1].address = "http://i#surer:\0\u{1}".into();
+    let mut seeds = vec![request.encode_to_vec(), unstorable.encode_to_vec()];
     seeds.extend(stored);
     seeds
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use tonic::transport::Uri;
+use crate::wire::is_address;
 
 /// Where a peer listens for its helper and its operator: never where others could reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(super) fn peer(text: &str) -> Result<String, String> {
     let fits = trimmed
         .strip_prefix("http://")
         .is_some_and(|address| listen(address).is_ok())
-        && trimmed.parse::<Uri>().is_ok();
+        && is_address(trimmed);
     fits.then(|| trimmed.to_owned()).ok_or_else(|| {
         format!(
             "\"{text}\" is no peer's address: use http://HOST:PORT, such as http://127.0.0.1:7001"

@@ -293,6 +293,11 @@ fn values_that_are_no_good_name_the_cure() {
             "http://a b\\u001b:7002",
             "is no peer's address: use http://HOST:PORT",
         ),
+        (
+            "http://127.0.0.1:7002/",
+            "http://a#b:7002",
+            "is no peer's address: use http://HOST:PORT",
+        ),
     ];
     for (right, wrong, expected) in cases {
         let said = mistake(&BANK.replace(right, wrong));

@@ -141,10 +141,13 @@ pub fn attribute_to_wire(attribute: &Attribute) -> v1::Attribute {
     }
 }
 
-/// Whether a peer could be called there.
-fn is_address(address: &str) -> bool {
+/// Whether a peer could be called there. A URI's parser passes over whatever follows a `#`.
+pub(crate) fn is_address(address: &str) -> bool {
     let has_scheme = address.starts_with("http://") || address.starts_with("https://");
-    has_scheme && address.len() <= ADDRESS_BYTES_MAX && address.parse::<Uri>().is_ok()
+    let is_plain = address
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    has_scheme && is_plain && address.len() <= ADDRESS_BYTES_MAX && address.parse::<Uri>().is_ok()
 }
 
 /// The name of a column at some peer: what PostgreSQL takes for one.

@@ -17,6 +17,7 @@ use dejima_core::transaction::Decision;
 use dejima_proto::v1;
 
 pub use delta::{Head, IncomingDelta, Parts};
+pub(crate) use fact::is_address;
 pub use fact::{attribute_to_wire, fact_from_wire, fact_to_wire, said_from_wire, said_to_wire};
 
 /// What is kept of each text of a refusal: no PostgreSQL of ours says more.

@@ -77,6 +77,8 @@ fn a_fact_names_an_address_that_can_be_called() {
         "http://a b:1",
         "http://\u{1b}[2J:1",
         "http://a\n:1",
+        "http://a:1#b",
+        "http://i#surer:\0\u{1}",
         &long,
     ] {
         let refused = fact_with(|fact| fact.address = address.into());
