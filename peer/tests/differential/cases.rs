@@ -6,7 +6,7 @@ use crate::statement::Statement;
 /// A name, and the transactions: each a list of statements.
 type Case = (&'static str, &'static [&'static [&'static str]]);
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     (
         // The peer refuses the first statement of the block, so it takes no number; the plain database does.
         "a refusal keeps a number from being taken",
@@ -139,6 +139,21 @@ const CASES: [Case; 13] = [
                 "UPDATE public.person SET id = 2",
                 "INSERT INTO public.person (id, name) VALUES (1, 'b')",
                 "DELETE FROM public.person WHERE id = 2",
+            ],
+        ],
+    ),
+    (
+        // The capture of INSERT comes before that of UPDATE: two new rows seem to have one key.
+        "a new row takes the key that another new row leaves in the same statement",
+        &[
+            &[
+                "INSERT INTO public.person (id, name) VALUES (1, 'a')",
+                "WITH left_key AS (UPDATE public.person SET id = 2 WHERE id = 1 RETURNING name)
+                 INSERT INTO public.person (id, name) SELECT 1, name || 'b' FROM left_key",
+            ],
+            &[
+                "WITH left_key AS (UPDATE public.person SET id = 3 WHERE id = 1 RETURNING name)
+                 INSERT INTO public.person (id, name) SELECT 1, name || 'c' FROM left_key",
             ],
         ],
     ),

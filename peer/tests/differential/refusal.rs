@@ -26,6 +26,10 @@ const DELIBERATE: [(&str, &str, &str); 4] = [
     ),
 ];
 
+/// What is refused as if it were stale, at every attempt.
+pub(crate) const MOVED_AND_CASCADED: &str =
+    "a row whose key one statement changes and that a cascade of it deletes";
+
 /// What a deliberate refusal is about; `None` if the error is none.
 pub(crate) fn deliberate(error: &DbError) -> Option<&'static str> {
     let found = DELIBERATE.iter().find(|(sqlstate, words, _)| {

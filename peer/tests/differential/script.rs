@@ -68,7 +68,22 @@ impl Script {
     }
 }
 
+impl Step {
+    /// True if one of its statements is such.
+    fn has(&self, is_such: &impl Fn(&Statement) -> bool) -> bool {
+        match self {
+            Step::Run(statement) => is_such(statement),
+            Step::Savepoint { steps, .. } => steps.iter().any(|step| step.has(is_such)),
+        }
+    }
+}
+
 impl Transaction {
+    /// True if one of its statements is such.
+    pub(crate) fn has(&self, is_such: impl Fn(&Statement) -> bool) -> bool {
+        self.steps.iter().any(|step| step.has(&is_such))
+    }
+
     fn smaller(&self) -> Vec<Transaction> {
         let mut found = Vec::new();
         for at in 0..self.settings.len() {

@@ -133,6 +133,28 @@ pub(crate) struct Prepared {
 }
 
 impl Statement {
+    /// It changes keys in one part and deletes rows of another table, so that a cascade may delete a row that has moved: the
+    /// other members always refuse that (sql/README.md).
+    pub(crate) fn moves_and_cascades(&self) -> bool {
+        let Self::With(With { parts, last }) = self else {
+            return false;
+        };
+        let parts = || parts.iter().chain([&**last]);
+        let moves = |update: &Update| {
+            let is_key = |assignment: &String| {
+                let mut key = update.table.key_columns().iter();
+                key.any(|column| assignment.starts_with(&column.sql()))
+            };
+            update.assignments.iter().any(is_key)
+        };
+        let cascades = |moved: &Table| {
+            parts().any(|part| matches!(part, Self::Delete(delete) if delete.table != moved))
+        };
+        parts().any(
+            |part| matches!(part, Self::Update(update) if moves(update) && cascades(update.table)),
+        )
+    }
+
     /// Its kind, for the count.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
