@@ -17,16 +17,16 @@ use crate::strategy::{Part, PartKind, TableDeclaration, identifier};
 const PREPARED: &str =
     "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY gid";
 const BASE_TABLE: &str = "SELECT $1::oid::regclass::text";
-/// What is there, and the unique keys that it relies on.
+/// What is there, and what it relies on.
 const KEEP: &str = "
-INSERT INTO dejima.applied (parts, keys)
+INSERT INTO dejima.applied (parts, chosen)
 SELECT coalesce((SELECT jsonb_agg(g) FROM dejima.generated AS g), '[]'),
-  ARRAY(SELECT DISTINCT s.what FROM dejima.shape AS s WHERE s.what LIKE 'unique key %' ORDER BY 1)
-ON CONFLICT (one_row) DO UPDATE SET at = now(), parts = excluded.parts, keys = excluded.keys";
+  ARRAY(SELECT s.base_table || ' ' || s.what FROM dejima.shape AS s WHERE dejima.is_chosen(s.what) ORDER BY 1)
+ON CONFLICT (one_row) DO UPDATE SET at = now(), parts = excluded.parts, chosen = excluded.chosen";
 const KEPT_PARTS: &str = "
 SELECT g.part, g.creating, g.removing FROM dejima.applied AS a, jsonb_populate_recordset(NULL::dejima.generated, a.parts) AS g
 ORDER BY CASE split_part(g.part, ' ', 1) WHEN 'view' THEN 1 WHEN 'derive' THEN 2 WHEN 'put' THEN 3 WHEN 'capture' THEN 4 ELSE 5 END, g.part";
-const KEPT_KEYS: &str = "SELECT keys FROM dejima.applied";
+const KEPT_CHOSEN: &str = "SELECT chosen FROM dejima.applied";
 const NAMES: &str = "SELECT id, name FROM dejima.dejima_table";
 
 /// What is to be in the database.
@@ -148,7 +148,7 @@ impl Database {
     /// What was kept when something was applied last.
     async fn before(&self, transaction: &Transaction<'_>) -> Result<Wanted, Error> {
         let failed = |e| self.failed("reading what was there before", &e);
-        let kept = transaction.query_opt(KEPT_KEYS, &[]).await;
+        let kept = transaction.query_opt(KEPT_CHOSEN, &[]).await;
         let Some(kept) = kept.map_err(failed)? else {
             return Err(Error::NothingApplied {
                 peer: self.peer().clone(),
@@ -172,7 +172,7 @@ impl Database {
         };
         let relied = Relied {
             base_tables: parts.iter().filter_map(base).collect(),
-            keys: kept.get(0),
+            chosen: kept.get(0),
         };
         Ok(Wanted {
             owners: BTreeMap::new(),

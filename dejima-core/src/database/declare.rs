@@ -14,15 +14,15 @@ use super::establish::{Difference, owners};
 use super::{Database, catalogue};
 use crate::name::TableName;
 use crate::strategy::{
-    BaseTable, Bound, Declaration, Invalid, Names, Plan, Source, Strategy, TableDeclaration,
-    TableProgram, identifier, plan,
+    BaseColumn, BaseTable, Bound, Declaration, Invalid, Names, Plan, Source, Strategy,
+    TableDeclaration, TableProgram, UniqueKey, identifier, plan,
 };
 
-/// What is not so any more goes first, what is new comes second; of the unique keys those that Dejima tables have.
+/// What is not so any more goes first, what is new comes second; of what only some rely on, what they do.
 const FORGET_SHAPE: &str = "DELETE FROM dejima.shape AS s WHERE NOT EXISTS (SELECT FROM dejima.shape_of($1) AS now \
-     WHERE now = s AND (now.what NOT LIKE 'unique key %' OR now.what = ANY ($2)))";
+     WHERE now = s AND (NOT dejima.is_chosen(now.what) OR now.base_table || ' ' || now.what = ANY ($2)))";
 const NOTE_SHAPE: &str = "INSERT INTO dejima.shape SELECT now.* FROM dejima.shape_of($1) AS now \
-     WHERE now.what NOT LIKE 'unique key %' OR now.what = ANY ($2) ON CONFLICT DO NOTHING";
+     WHERE NOT dejima.is_chosen(now.what) OR now.base_table || ' ' || now.what = ANY ($2) ON CONFLICT DO NOTHING";
 /// NULL for a type that is not there.
 const TYPE_NAME: &str = "SELECT format_type(to_regtype($1), -1)";
 
@@ -30,21 +30,18 @@ const TYPE_NAME: &str = "SELECT format_type(to_regtype($1), -1)";
 pub(super) struct Relied {
     /// The base tables, by PostgreSQL's ids.
     pub(super) base_tables: Vec<u32>,
-    /// Their unique keys, as `dejima.shape` calls them.
-    pub(super) keys: Vec<String>,
+    /// Of what is noted only where something relies on it, what does: the base table, and what `dejima.shape` calls it.
+    pub(super) chosen: Vec<String>,
 }
 
 impl Relied {
     pub(super) fn on(plan: &Plan) -> Self {
         let sources = || plan.programs.iter().flat_map(|p| p.sources.values());
         let base_tables = plan.strategies.iter().map(|s| s.base.oid);
-        let keys = plan.strategies.iter().map(|s| s.key.columns.join(", "));
+        let chosen = plan.strategies.iter().flat_map(chosen_by_strategy);
         Self {
             base_tables: base_tables.chain(sources().map(|s| s.base.oid)).collect(),
-            keys: keys
-                .chain(sources().filter_map(unique_key))
-                .map(|columns| format!("unique key ({columns})"))
-                .collect(),
+            chosen: chosen.chain(sources().flat_map(chosen_by_source)).collect(),
         }
     }
 }
@@ -205,7 +202,7 @@ impl Database {
     ) -> Result<(), Error> {
         for sql in [FORGET_SHAPE, NOTE_SHAPE] {
             let noted = transaction
-                .execute(sql, &[&relied.base_tables, &relied.keys])
+                .execute(sql, &[&relied.base_tables, &relied.chosen])
                 .await;
             noted.map_err(|e| self.failed("noting what is relied on", &e))?;
         }
@@ -249,11 +246,34 @@ impl Database {
     }
 }
 
-/// The columns of the unique index that keeps the key of a program's base table, in its order.
-fn unique_key(source: &Source) -> Option<String> {
+/// What a declaration relies on in its base table: the key, and the columns that puts write and its view does not show.
+fn chosen_by_strategy(strategy: &Strategy) -> Vec<String> {
+    let hidden = strategy.hidden.iter().map(|hidden| &hidden.column);
+    let key = Some(&strategy.key);
+    chosen(&strategy.base, key, hidden)
+}
+
+/// What a program relies on in a base table: the key, and all columns that it names.
+fn chosen_by_source(source: &Source) -> Vec<String> {
     let name = |&at: &usize| source.columns[at].name.as_str();
-    let names: Vec<_> = source.key.as_ref()?.iter().map(name).collect();
-    Some(source.base.unique_key(&names)?.columns.join(", "))
+    let key = source.key.as_ref().and_then(|key| {
+        let names: Vec<_> = key.iter().map(name).collect();
+        source.base.unique_key(&names)
+    });
+    chosen(&source.base, key, source.columns.iter())
+}
+
+fn chosen<'a>(
+    base: &BaseTable,
+    key: Option<&UniqueKey>,
+    columns: impl Iterator<Item = &'a BaseColumn>,
+) -> Vec<String> {
+    let key = key.map(|key| format!("unique key ({})", key.columns.join(", ")));
+    let columns = columns.map(|column| format!("hidden column {}", column.name));
+    key.into_iter()
+        .chain(columns)
+        .map(|what| format!("{} {what}", base.oid))
+        .collect()
 }
 
 /// What PostgreSQL can parse exactly if the condition is one expression that stays inside of its parentheses: alone it
