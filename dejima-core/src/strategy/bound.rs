@@ -161,6 +161,35 @@ pub enum Unbound {
         /// Its type.
         type_name: String,
     },
+    /// Generated SQL finds the operators of `pg_catalog` alone: it would compare citext as text, and others not at all.
+    #[error(
+        "Dejima table \"{table}\": column \"{column}\" of {base_table} is {type_name}, a type that PostgreSQL itself does not know: its values would be compared in another way than in {base_table}, or not at all; leave it out of the strategy, or store it as a type of PostgreSQL's (text with CHECK ({quoted} = lower({quoted})) for citext)",
+        quoted = identifier(column)
+    )]
+    ForeignType {
+        /// The Dejima table.
+        table: TableName,
+        /// Quoted and qualified.
+        base_table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        type_name: String,
+    },
+    /// What the checks take for two values is one to the database.
+    #[error(
+        "Dejima table \"{table}\": column \"{column}\" of {base_table} has the collation {collation}, under which different texts are equal: such a change of it would be lost; leave it out of the strategy, or give it a collation that is deterministic"
+    )]
+    BlindCollation {
+        /// The Dejima table.
+        table: TableName,
+        /// Quoted and qualified.
+        base_table: String,
+        /// The column.
+        column: String,
+        /// Its collation.
+        collation: String,
+    },
     /// An insert could not say what the column holds.
     #[error("Dejima table \"{table}\": its strategy inserts into {base_table} and does not name column \"{column}\", which is NOT NULL and has no default; name the column, or run: ALTER TABLE {base_table} ALTER COLUMN {quoted} SET DEFAULT ...", quoted = identifier(column))]
     NotNullUnnamed {
@@ -269,6 +298,8 @@ fn declared(
             generated: false,
             keeps_spaces: false,
             local_type: None,
+            is_foreign_type: false,
+            blind_collation: None,
             base_type: type_name.clone(),
             type_name,
         }
@@ -481,6 +512,24 @@ fn columns(
                 base_table,
                 column: name,
                 type_name,
+            });
+        }
+        if found.is_foreign_type {
+            let type_name = found.type_name.clone();
+            return Err(Unbound::ForeignType {
+                table,
+                base_table,
+                column: name,
+                type_name,
+            });
+        }
+        if let Some(collation) = &found.blind_collation {
+            let collation = collation.clone();
+            return Err(Unbound::BlindCollation {
+                table,
+                base_table,
+                column: name,
+                collation,
             });
         }
         if !is_alike(&column.sort, &found.base_type) {

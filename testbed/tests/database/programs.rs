@@ -254,6 +254,52 @@ async fn columns_that_no_view_shows_are_guarded() {
     owner.batch_execute(gone).await.expect(gone);
 }
 
+/// Generated SQL finds the operators of PostgreSQL alone: with those, citext would be compared as text.
+#[tokio::test]
+async fn columns_whose_type_has_comparisons_of_its_own_are_refused() {
+    let base = "CREATE EXTENSION citext; CREATE DOMAIN mail AS citext;
+        CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE person (id integer PRIMARY KEY, name citext NOT NULL DEFAULT '', mail mail NOT NULL DEFAULT '',
+          town text COLLATE blind NOT NULL DEFAULT '', names citext[] NOT NULL DEFAULT '{}');";
+    let bed = bed("programs_types", base).await;
+    let database = bed.connect().await;
+    let declare = async |column: &str, type_name: &str| {
+        let text = format!(
+            "CREATE TABLE person (id integer PRIMARY KEY, {column} {type_name} NOT NULL);
+             CREATE VIEW \"T\" AS SELECT id, {column} FROM person WHERE {column} <> '{{}}'"
+        );
+        database.declare(&[programmed(&text)]).await
+    };
+    for (column, type_name, why) in [
+        (
+            "name",
+            "public.citext",
+            "is public.citext, a type that PostgreSQL itself does not know",
+        ),
+        (
+            "mail",
+            "public.mail",
+            "is public.mail, a type that PostgreSQL itself does not know",
+        ),
+        (
+            "town",
+            "text",
+            "has the collation public.blind, under which different texts are equal",
+        ),
+    ] {
+        let error = declare(column, type_name).await;
+        let error = error.expect_err(column).to_string();
+        let why = format!("Dejima table \"T\": column \"{column}\" of \"public\".\"person\" {why}");
+        assert!(error.contains(&why), "{column}: {error}");
+        assert!(
+            error.contains("leave it out of the strategy, or "),
+            "{error}"
+        );
+    }
+    bed.admin("ALTER TABLE person DROP name, DROP mail, DROP town");
+    declare("names", "public.citext[]").await.unwrap();
+}
+
 #[tokio::test]
 async fn the_doctor_looks_at_all_that_a_program_needs() {
     let (bed, database) = ready("programs_doctor").await;
