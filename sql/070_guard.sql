@@ -118,6 +118,8 @@ BEGIN
     WHEN what LIKE 'view %' AND now.value IS NULL THEN 2
     WHEN what LIKE 'column %' AND was.value IS NOT NULL AND now.value IS NOT NULL THEN 3
     WHEN what LIKE 'view %' THEN 4
+    -- One goes with the key that it refers to.
+    WHEN what LIKE 'constraint %' THEN 6
     ELSE 5 END, what
   LIMIT 1;
   IF NOT FOUND THEN

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
 
-use super::Database;
 use super::declare::Relied;
+use super::declared::DeclaredTable;
 use super::error::Error;
 use super::establish::{Difference, owners};
+use super::{Database, constraint};
+use crate::examine::Finding;
 use crate::name::read_prepared_name;
 use crate::strategy::{Part, PartKind, TableDeclaration, identifier};
 
@@ -36,6 +38,15 @@ pub enum Target<'a> {
     Declared(&'a [TableDeclaration]),
     /// What was there before it was applied last.
     Before,
+}
+
+/// What applying would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// In the order in which it is done.
+    pub changes: Vec<PartChange>,
+    /// What keeps nobody from applying it, and puts may meet later.
+    pub warnings: Vec<Finding>,
 }
 
 /// A change of one part of the generated SQL.
@@ -75,6 +86,8 @@ impl Action {
 
 /// What is wanted, and how that differs from what is there.
 struct Wanted {
+    /// Nothing is known of them but their parts if they are those from before.
+    tables: Vec<DeclaredTable>,
     parts: Vec<Part>,
     owners: BTreeMap<String, String>,
     relied: Relied,
@@ -82,15 +95,17 @@ struct Wanted {
 }
 
 impl Database {
-    /// What applying would change. Changes nothing.
-    pub async fn preview(&self, target: Target<'_>) -> Result<Vec<PartChange>, Error> {
+    /// What applying would change, and what is to be said of it. Changes nothing.
+    pub async fn preview(&self, target: Target<'_>) -> Result<Preview, Error> {
         let mut client = self.client().await?;
         let transaction = self.declaring(&mut client).await?;
         let wanted = self.wanted(&transaction, target).await?;
         let changes = self.changes(&transaction, &wanted).await?;
-        let undone = transaction.rollback().await;
-        undone.map_err(|e| self.failed("looking at what would change", &e))?;
-        Ok(changes)
+        let failed = |e| self.failed("looking at what would change", &e);
+        let warnings = constraint::findings(&transaction, &wanted.tables).await;
+        let warnings = warnings.map_err(failed)?;
+        transaction.rollback().await.map_err(failed)?;
+        Ok(Preview { changes, warnings })
     }
 
     /// Makes it so, in one transaction, and keeps what was there; says what was changed.
@@ -138,6 +153,7 @@ impl Database {
         self.check_conditions(transaction, &plan, &difference)
             .await?;
         Ok(Wanted {
+            tables: DeclaredTable::all(&plan),
             owners: owners(&plan),
             relied: Relied::on(&plan),
             parts: plan.parts,
@@ -175,6 +191,7 @@ impl Database {
             chosen: kept.get(0),
         };
         Ok(Wanted {
+            tables: vec![],
             owners: BTreeMap::new(),
             difference: self.difference(transaction, &parts).await?,
             relied,

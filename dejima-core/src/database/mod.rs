@@ -6,6 +6,7 @@
 mod apply;
 mod catalogue;
 mod condition;
+mod constraint;
 mod copies;
 mod declare;
 mod declared;
@@ -34,7 +35,7 @@ use tokio_postgres::{Config, NoTls};
 use crate::group::{Fact, Overtaken};
 use crate::name::{Gid, PeerName};
 
-pub use apply::{Action, PartChange, Target};
+pub use apply::{Action, PartChange, Preview, Target};
 pub use declared::{DeclaredTable, Origin, UsedTable};
 pub use error::Error;
 pub use examine::{Examinee, Trace};
