@@ -32,7 +32,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 8, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 9, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 
@@ -136,14 +136,22 @@ CREATE TABLE IF NOT EXISTS dejima.generated (
   removing text NOT NULL
 );
 
--- What was generated, and relied on, before `dejima strategy apply` changed it last: what its --undo goes back to.
+-- What was generated, and relied on, before `dejima strategy apply` changed it last: what its --undo goes back to. What an
+-- earlier version kept is nothing that this one could go back to.
+DO $dejima$
+BEGIN
+  IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('dejima.applied') AND attname = 'keys') THEN
+    DROP TABLE dejima.applied;
+  END IF;
+END
+$dejima$;
 CREATE TABLE IF NOT EXISTS dejima.applied (
   one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
   at timestamptz NOT NULL DEFAULT now(),
   -- The rows of dejima.generated.
   parts jsonb NOT NULL,
-  -- The unique keys of dejima.shape.
-  keys text[] NOT NULL
+  -- What was chosen of dejima.shape (070_guard.sql): the oid of the base table, and what.
+  chosen text[] NOT NULL
 );
 
 -- What the generated SQL relies on in base tables, as it was when the peer declared its Dejima tables (070_guard.sql).

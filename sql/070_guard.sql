@@ -17,8 +17,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $dejima$
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.capture_points(oid) FROM PUBLIC;
 
+-- What is noted only where the peer says that a Dejima table relies on it.
+CREATE OR REPLACE FUNCTION dejima.is_chosen(what text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $dejima$
+  SELECT what ~ '^(unique key|hidden column|constraint) '
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.is_chosen(text) FROM PUBLIC;
+
 -- How these base tables are at this moment, a row for each thing that the generated SQL relies on or that is in its way.
--- What is in its way is called an obstacle, and may go.
+-- What is in its way is called an obstacle, and may go. A constraint is called by what it says: its name may change.
 CREATE OR REPLACE FUNCTION dejima.shape_of(base_tables oid[])
 RETURNS TABLE (base_table oid, what text, value text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $dejima$
@@ -36,6 +43,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
   SELECT a.attrelid, 'column ' || a.attnum, format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod))
   FROM pg_attribute AS a
   WHERE NOT a.attisdropped AND (a.attrelid, a.attnum) IN (SELECT v.base, v.attnum FROM view AS v WHERE v.attnum > 0)
+  UNION ALL
+  SELECT a.attrelid, 'hidden column ' || a.attname, format_type(a.atttypid, a.atttypmod)
+  FROM base AS b JOIN pg_attribute AS a ON a.attrelid = b.oid
+  WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attnum NOT IN (SELECT v.attnum FROM view AS v WHERE v.base = b.oid)
+  UNION ALL
+  SELECT DISTINCT c.conrelid, 'constraint ' || pg_get_constraintdef(c.oid), 'valid'
+  FROM base AS b JOIN pg_constraint AS c ON c.conrelid = b.oid
+  WHERE c.contype IN ('c', 'f') AND c.convalidated
   UNION ALL
   SELECT DISTINCT v.base, 'view ' || v.relname, md5(pg_get_viewdef(v.oid)) FROM view AS v
   UNION ALL
@@ -94,8 +109,7 @@ BEGIN
   WHERE was.value IS DISTINCT FROM now.value
     AND CASE
       WHEN what LIKE 'obstacle: %' THEN now.value IS NOT NULL
-      -- Only those that serve as keys were noted.
-      WHEN what LIKE 'unique key %' THEN was.value IS NOT NULL
+      WHEN dejima.is_chosen(what) THEN was.value IS NOT NULL
       ELSE true END
   -- What says most comes first: with another view other columns are relied on, and with another name of a column the view
   -- is another.
@@ -104,6 +118,8 @@ BEGIN
     WHEN what LIKE 'view %' AND now.value IS NULL THEN 2
     WHEN what LIKE 'column %' AND was.value IS NOT NULL AND now.value IS NOT NULL THEN 3
     WHEN what LIKE 'view %' THEN 4
+    -- One goes with the key that it refers to.
+    WHEN what LIKE 'constraint %' THEN 6
     ELSE 5 END, what
   LIMIT 1;
   IF NOT FOUND THEN

@@ -119,6 +119,12 @@ struct Prepared {
 async fn prepare(config: &Config) -> Result<Prepared, Error> {
     let database = connect(config).await?;
     let tables = database.declare(&config.tables).await?;
+    match database.constraint_findings(&tables).await {
+        Ok(findings) => findings
+            .iter()
+            .for_each(|finding| warn!("{}; {}", finding.what, finding.cure)),
+        Err(error) => warn!("{error}"),
+    }
     let incarnation = database.next_incarnation().await?;
     let facts = database.load_facts().await?;
     let place = database.place();

@@ -4,12 +4,13 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anyhow::Context;
-use dejima_core::database::{Database, Options, PartChange, Target};
+use dejima_core::database::{Database, Options, PartChange, Preview, Target};
+use dejima_core::examine::Finding;
 use dejima_peer::config;
 use serde_json::{Value, json};
 
 use crate::arguments::StrategyApply;
-use crate::output::{Output, Rows, is_terminal, print, print_json};
+use crate::output::{Output, Rows, is_terminal, print, print_json, print_text};
 
 /// There is something to do, and it was not done.
 const NOT_DONE: u8 = 4;
@@ -30,9 +31,12 @@ pub(super) async fn apply(arguments: &StrategyApply, output: Output) -> anyhow::
     } else {
         Target::Declared(&config.tables)
     };
-    let changes = database.preview(target).await?;
+    let Preview { changes, warnings } = database.preview(target).await?;
     if output == Output::Table {
         show(&changes)?;
+        for Finding { what, cure, .. } in &warnings {
+            print_text(format!("warning: {what}; {cure}"))?;
+        }
     }
     let is_wanted = !changes.is_empty() && (arguments.yes || confirm(output)?);
     if is_wanted {
@@ -41,6 +45,7 @@ pub(super) async fn apply(arguments: &StrategyApply, output: Output) -> anyhow::
     match output {
         Output::Json => print_json(&json!({
             "changes": changes.iter().map(change_json).collect::<Vec<_>>(), "applied": is_wanted,
+            "warnings": warnings.iter().map(|Finding { what, cure, .. }| json!({"what": what, "cure": cure})).collect::<Vec<_>>(),
         }))?,
         Output::Table if is_wanted => print("Done. Restart the peer now if it runs.")?,
         Output::Table if changes.is_empty() => {}

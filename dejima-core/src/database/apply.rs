@@ -7,26 +7,28 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
 
-use super::Database;
 use super::declare::Relied;
+use super::declared::DeclaredTable;
 use super::error::Error;
 use super::establish::{Difference, owners};
+use super::{Database, constraint};
+use crate::examine::Finding;
 use crate::name::read_prepared_name;
 use crate::strategy::{Part, PartKind, TableDeclaration, identifier};
 
 const PREPARED: &str =
     "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY gid";
 const BASE_TABLE: &str = "SELECT $1::oid::regclass::text";
-/// What is there, and the unique keys that it relies on.
+/// What is there, and what it relies on.
 const KEEP: &str = "
-INSERT INTO dejima.applied (parts, keys)
+INSERT INTO dejima.applied (parts, chosen)
 SELECT coalesce((SELECT jsonb_agg(g) FROM dejima.generated AS g), '[]'),
-  ARRAY(SELECT DISTINCT s.what FROM dejima.shape AS s WHERE s.what LIKE 'unique key %' ORDER BY 1)
-ON CONFLICT (one_row) DO UPDATE SET at = now(), parts = excluded.parts, keys = excluded.keys";
+  ARRAY(SELECT s.base_table || ' ' || s.what FROM dejima.shape AS s WHERE dejima.is_chosen(s.what) ORDER BY 1)
+ON CONFLICT (one_row) DO UPDATE SET at = now(), parts = excluded.parts, chosen = excluded.chosen";
 const KEPT_PARTS: &str = "
 SELECT g.part, g.creating, g.removing FROM dejima.applied AS a, jsonb_populate_recordset(NULL::dejima.generated, a.parts) AS g
 ORDER BY CASE split_part(g.part, ' ', 1) WHEN 'view' THEN 1 WHEN 'derive' THEN 2 WHEN 'put' THEN 3 WHEN 'capture' THEN 4 ELSE 5 END, g.part";
-const KEPT_KEYS: &str = "SELECT keys FROM dejima.applied";
+const KEPT_CHOSEN: &str = "SELECT chosen FROM dejima.applied";
 const NAMES: &str = "SELECT id, name FROM dejima.dejima_table";
 
 /// What is to be in the database.
@@ -36,6 +38,15 @@ pub enum Target<'a> {
     Declared(&'a [TableDeclaration]),
     /// What was there before it was applied last.
     Before,
+}
+
+/// What applying would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// In the order in which it is done.
+    pub changes: Vec<PartChange>,
+    /// What keeps nobody from applying it, and puts may meet later.
+    pub warnings: Vec<Finding>,
 }
 
 /// A change of one part of the generated SQL.
@@ -75,6 +86,8 @@ impl Action {
 
 /// What is wanted, and how that differs from what is there.
 struct Wanted {
+    /// Nothing is known of them but their parts if they are those from before.
+    tables: Vec<DeclaredTable>,
     parts: Vec<Part>,
     owners: BTreeMap<String, String>,
     relied: Relied,
@@ -82,15 +95,17 @@ struct Wanted {
 }
 
 impl Database {
-    /// What applying would change. Changes nothing.
-    pub async fn preview(&self, target: Target<'_>) -> Result<Vec<PartChange>, Error> {
+    /// What applying would change, and what is to be said of it. Changes nothing.
+    pub async fn preview(&self, target: Target<'_>) -> Result<Preview, Error> {
         let mut client = self.client().await?;
         let transaction = self.declaring(&mut client).await?;
         let wanted = self.wanted(&transaction, target).await?;
         let changes = self.changes(&transaction, &wanted).await?;
-        let undone = transaction.rollback().await;
-        undone.map_err(|e| self.failed("looking at what would change", &e))?;
-        Ok(changes)
+        let failed = |e| self.failed("looking at what would change", &e);
+        let warnings = constraint::findings(&transaction, &wanted.tables).await;
+        let warnings = warnings.map_err(failed)?;
+        transaction.rollback().await.map_err(failed)?;
+        Ok(Preview { changes, warnings })
     }
 
     /// Makes it so, in one transaction, and keeps what was there; says what was changed.
@@ -138,6 +153,7 @@ impl Database {
         self.check_conditions(transaction, &plan, &difference)
             .await?;
         Ok(Wanted {
+            tables: DeclaredTable::all(&plan),
             owners: owners(&plan),
             relied: Relied::on(&plan),
             parts: plan.parts,
@@ -148,7 +164,7 @@ impl Database {
     /// What was kept when something was applied last.
     async fn before(&self, transaction: &Transaction<'_>) -> Result<Wanted, Error> {
         let failed = |e| self.failed("reading what was there before", &e);
-        let kept = transaction.query_opt(KEPT_KEYS, &[]).await;
+        let kept = transaction.query_opt(KEPT_CHOSEN, &[]).await;
         let Some(kept) = kept.map_err(failed)? else {
             return Err(Error::NothingApplied {
                 peer: self.peer().clone(),
@@ -172,9 +188,10 @@ impl Database {
         };
         let relied = Relied {
             base_tables: parts.iter().filter_map(base).collect(),
-            keys: kept.get(0),
+            chosen: kept.get(0),
         };
         Ok(Wanted {
+            tables: vec![],
             owners: BTreeMap::new(),
             difference: self.difference(transaction, &parts).await?,
             relied,

@@ -30,7 +30,8 @@ CROSS JOIN LATERAL (
   FROM pg_partition_tree(c.oid) AS p JOIN pg_class AS t ON t.oid = p.relid) AS part
 WHERE cardinality(name.part) = 2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
-// What a domain stands on is the end of a chain of domains; `part` are the types that a type is made of.
+// What a domain stands on is the end of a chain of domains; `part` are the types that a type is made of. Arrays, enums, composites
+// and ranges have the operators of pg_catalog, whatever they are made of.
 const COLUMNS: &str = "
 SELECT a.attname::text, format_type(a.atttypid, -1), a.attnotnull OR t.typnotnull,
   a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a',
@@ -44,7 +45,11 @@ SELECT a.attname::text, format_type(a.atttypid, -1), a.attnotnull OR t.typnotnul
         UNION ALL SELECT c.atttypid FROM pg_attribute AS c WHERE c.attrelid = y.typrelid AND c.attnum > 0 AND NOT c.attisdropped
       ) AS n(oid))
     SELECT y.typname::text FROM part AS p JOIN pg_type AS y ON y.oid = p.oid
-    WHERE y.typnamespace = 'pg_catalog'::regnamespace AND y.typname = ANY ($2) ORDER BY y.typname LIMIT 1)
+    WHERE y.typnamespace = 'pg_catalog'::regnamespace AND y.typname = ANY ($2) ORDER BY y.typname LIMIT 1),
+  EXISTS (SELECT FROM pg_type AS y WHERE y.oid = b.oid AND y.typtype = 'b' AND y.typnamespace <> 'pg_catalog'::regnamespace
+    AND y.typsubscript <> 'array_subscript_handler'::regproc),
+  (SELECT format('%I.%I', n.nspname, o.collname) FROM pg_collation AS o JOIN pg_namespace AS n ON n.oid = o.collnamespace
+    WHERE o.oid = a.attcollation AND NOT o.collisdeterministic)
 FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
 CROSS JOIN LATERAL (
   WITH RECURSIVE under(oid, typmod, depth) AS (
@@ -162,6 +167,8 @@ fn column(row: &Row) -> BaseColumn {
         base_type: row.get(5),
         keeps_spaces: row.get(6),
         local_type: row.get(7),
+        is_foreign_type: row.get(8),
+        blind_collation: row.get(9),
     }
 }
 

@@ -46,6 +46,8 @@ mod tests {
             base_type: "text".into(),
             keeps_spaces: false,
             local_type: None,
+            is_foreign_type: false,
+            blind_collation: None,
         };
         BaseTable {
             oid: 1,

@@ -11,18 +11,21 @@ use deadpool_postgres::Transaction;
 use super::declared::DeclaredTable;
 use super::error::{Error, describe};
 use super::establish::{Difference, owners};
-use super::{Database, catalogue};
+use super::look::read_only;
+use super::{Database, catalogue, constraint};
+use crate::examine::Finding;
 use crate::name::TableName;
+use crate::strategy::program::RelationId;
 use crate::strategy::{
-    BaseTable, Bound, Declaration, Invalid, Names, Plan, Source, Strategy, TableDeclaration,
-    TableProgram, identifier, plan,
+    BaseColumn, BaseConstraint, BaseRule, BaseTable, Bound, Conditions, Declaration, Invalid,
+    Names, Plan, RowCondition, Source, Strategy, TableDeclaration, TableProgram, identifier, plan,
 };
 
-/// What is not so any more goes first, what is new comes second; of the unique keys those that Dejima tables have.
+/// What is not so any more goes first, what is new comes second; of what only some rely on, what they do.
 const FORGET_SHAPE: &str = "DELETE FROM dejima.shape AS s WHERE NOT EXISTS (SELECT FROM dejima.shape_of($1) AS now \
-     WHERE now = s AND (now.what NOT LIKE 'unique key %' OR now.what = ANY ($2)))";
+     WHERE now = s AND (NOT dejima.is_chosen(now.what) OR now.base_table || ' ' || now.what = ANY ($2)))";
 const NOTE_SHAPE: &str = "INSERT INTO dejima.shape SELECT now.* FROM dejima.shape_of($1) AS now \
-     WHERE now.what NOT LIKE 'unique key %' OR now.what = ANY ($2) ON CONFLICT DO NOTHING";
+     WHERE NOT dejima.is_chosen(now.what) OR now.base_table || ' ' || now.what = ANY ($2) ON CONFLICT DO NOTHING";
 /// NULL for a type that is not there.
 const TYPE_NAME: &str = "SELECT format_type(to_regtype($1), -1)";
 
@@ -30,20 +33,19 @@ const TYPE_NAME: &str = "SELECT format_type(to_regtype($1), -1)";
 pub(super) struct Relied {
     /// The base tables, by PostgreSQL's ids.
     pub(super) base_tables: Vec<u32>,
-    /// Their unique keys, as `dejima.shape` calls them.
-    pub(super) keys: Vec<String>,
+    /// Of what is noted only where something relies on it, what does: the base table, and what `dejima.shape` calls it.
+    pub(super) chosen: Vec<String>,
 }
 
 impl Relied {
     pub(super) fn on(plan: &Plan) -> Self {
-        let sources = || plan.programs.iter().flat_map(|p| p.sources.values());
+        let sources = plan.programs.iter().flat_map(|p| p.sources.values());
         let base_tables = plan.strategies.iter().map(|s| s.base.oid);
-        let keys = plan.strategies.iter().map(|s| s.key.columns.join(", "));
+        let chosen = plan.strategies.iter().flat_map(chosen_by_strategy);
         Self {
-            base_tables: base_tables.chain(sources().map(|s| s.base.oid)).collect(),
-            keys: keys
-                .chain(sources().filter_map(unique_key))
-                .map(|columns| format!("unique key ({columns})"))
+            base_tables: base_tables.chain(sources.map(|s| s.base.oid)).collect(),
+            chosen: chosen
+                .chain(plan.programs.iter().flat_map(chosen_by_program))
                 .collect(),
         }
     }
@@ -67,6 +69,19 @@ impl Database {
         let mut declared = DeclaredTable::all(&plan);
         declared.sort_by_key(|known| tables.iter().position(|table| *table.name() == known.name));
         Ok(declared)
+    }
+
+    /// What is not in step between the strategies of these Dejima tables and the constraints of their base tables: nothing that
+    /// stops a peer.
+    pub async fn constraint_findings(
+        &self,
+        tables: &[DeclaredTable],
+    ) -> Result<Vec<Finding>, Error> {
+        let failed = |e| self.failed("comparing constraints with strategies", &e);
+        let mut client = self.client().await?;
+        let transaction = read_only(&mut client).await.map_err(failed)?;
+        let findings = constraint::findings(&transaction, tables).await;
+        findings.map_err(failed)
     }
 
     /// A transaction in which what is declared may change; one at a time.
@@ -166,8 +181,44 @@ impl Database {
             let found = found.map_err(|e| self.failed("looking for the types of columns", &e))?;
             types.push(found.get(0));
         }
+        let unbound = |unbound| self.invalid(Invalid::Unbound(Box::new(unbound)));
         let bound = Bound::new(table.clone(), id, Arc::clone(program), &bases, &types);
-        bound.map_err(|unbound| self.invalid(Invalid::Unbound(Box::new(unbound))))
+        let bound = bound.map_err(unbound)?;
+        let read = self.constraints(transaction, &bound).await;
+        let (found, conditions) =
+            read.map_err(|e| self.failed("reading the constraints of base tables", &e))?;
+        bound.knowing(&found, &conditions).map_err(unbound)
+    }
+
+    /// The constraints of a program's base tables, and the conditions that it says, both as PostgreSQL writes them.
+    async fn constraints(
+        &self,
+        transaction: &Transaction<'_>,
+        bound: &Bound,
+    ) -> Result<(BTreeMap<RelationId, Vec<BaseConstraint>>, Conditions), tokio_postgres::Error>
+    {
+        let said = RowCondition::all(&bound.program);
+        let mut found = BTreeMap::new();
+        for (&relation, source) in &bound.sources {
+            let mut constraints = constraint::of(transaction, &source.base.sql_name()).await?;
+            // What is not compared with anything need not be written alike.
+            if said.iter().any(|row| row.relation == relation) {
+                for constraint in &mut constraints {
+                    constraint::complete(transaction, &source.base, constraint).await?;
+                }
+            }
+            found.insert(relation, constraints);
+        }
+        let mut conditions = vec![];
+        for row in said {
+            let base = &bound.source(row.relation).base;
+            let mut written = vec![];
+            for text in &row.texts {
+                written.extend(constraint::written(transaction, base, text).await?);
+            }
+            conditions.push((row, written));
+        }
+        Ok((found, conditions))
     }
 
     /// The numbers of the Dejima tables; a new one gets the next.
@@ -205,7 +256,7 @@ impl Database {
     ) -> Result<(), Error> {
         for sql in [FORGET_SHAPE, NOTE_SHAPE] {
             let noted = transaction
-                .execute(sql, &[&relied.base_tables, &relied.keys])
+                .execute(sql, &[&relied.base_tables, &relied.chosen])
                 .await;
             noted.map_err(|e| self.failed("noting what is relied on", &e))?;
         }
@@ -249,11 +300,46 @@ impl Database {
     }
 }
 
-/// The columns of the unique index that keeps the key of a program's base table, in its order.
-fn unique_key(source: &Source) -> Option<String> {
-    let name = |&at: &usize| source.columns[at].name.as_str();
-    let names: Vec<_> = source.key.as_ref()?.iter().map(name).collect();
-    Some(source.base.unique_key(&names)?.columns.join(", "))
+/// What a declaration relies on in its base table: the key, and the columns that puts write and its view does not show.
+fn chosen_by_strategy(strategy: &Strategy) -> Vec<String> {
+    let hidden = strategy.hidden.iter().map(|hidden| &hidden.column);
+    let key = unique_key(&strategy.key.columns);
+    chosen(&strategy.base, hidden.map(hidden_column).chain([key]))
+}
+
+/// What a program relies on in its base tables: all columns that it names, and the constraints that it says.
+fn chosen_by_program(bound: &Bound) -> Vec<String> {
+    let of = |(relation, source): (&RelationId, &Source)| {
+        let base = &source.base;
+        let said = bound.known.get(relation).map(|known| known.said.iter());
+        let own = said
+            .into_iter()
+            .flatten()
+            .filter(|said| said.table == base.sql_name());
+        let constraints = own.map(|said| match &said.rule {
+            BaseRule::Key { columns, .. } => unique_key(columns),
+            _ => format!("constraint {}", said.definition),
+        });
+        chosen(
+            base,
+            source.columns.iter().map(hidden_column).chain(constraints),
+        )
+    };
+    bound.sources.iter().flat_map(of).collect()
+}
+
+// As dejima.shape_of calls them.
+
+fn unique_key(columns: &[String]) -> String {
+    format!("unique key ({})", columns.join(", "))
+}
+
+fn hidden_column(column: &BaseColumn) -> String {
+    format!("hidden column {}", column.name)
+}
+
+fn chosen(base: &BaseTable, what: impl Iterator<Item = String>) -> Vec<String> {
+    what.map(|what| format!("{} {what}", base.oid)).collect()
 }
 
 /// What PostgreSQL can parse exactly if the condition is one expression that stays inside of its parentheses: alone it

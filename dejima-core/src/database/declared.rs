@@ -8,7 +8,7 @@ use crate::group::{Attribute, Links};
 use crate::name::TableName;
 use crate::strategy::depend::{self, Dependence};
 use crate::strategy::program::RelationId;
-use crate::strategy::{Bound, Plan, Source, Strategy};
+use crate::strategy::{Bound, Known, Plan, Source, Strategy};
 
 /// A Dejima table as it is in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct UsedTable {
     pub is_written: bool,
     /// The columns relied on, each with its type.
     pub columns: Vec<(String, String)>,
+    /// What its strategy knows of its constraints; a declaration says nothing of them.
+    pub known: Known,
 }
 
 /// A base column.
@@ -82,6 +84,7 @@ impl DeclaredTable {
                 columns: columns
                     .map(|column| (column.name.clone(), column.type_name.clone()))
                     .collect(),
+                known: Known::default(),
             }],
             condition: strategy.condition.clone(),
         }
@@ -117,6 +120,7 @@ impl DeclaredTable {
                 .iter()
                 .map(|column| (column.name.clone(), column.type_name.clone()))
                 .collect(),
+            known: bound.known.get(relation).cloned().unwrap_or_default(),
         };
         Self {
             name: bound.table.clone(),
@@ -186,6 +190,7 @@ pub(super) mod tests {
                 name: base_table.into(),
                 is_written: true,
                 columns: base_columns.iter().map(used).collect(),
+                known: Known::default(),
             }],
             shows: base_columns
                 .iter()

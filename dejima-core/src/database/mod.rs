@@ -6,6 +6,7 @@
 mod apply;
 mod catalogue;
 mod condition;
+mod constraint;
 mod copies;
 mod declare;
 mod declared;
@@ -34,7 +35,7 @@ use tokio_postgres::{Config, NoTls};
 use crate::group::{Fact, Overtaken};
 use crate::name::{Gid, PeerName};
 
-pub use apply::{Action, PartChange, Target};
+pub use apply::{Action, PartChange, Preview, Target};
 pub use declared::{DeclaredTable, Origin, UsedTable};
 pub use error::Error;
 pub use examine::{Examinee, Trace};
@@ -44,7 +45,7 @@ use session::Session;
 pub use touched::BaseTableChange;
 
 /// The version of what sql/ installs; a database of another version is refused until it is installed again.
-pub const VERSION: i32 = 8;
+pub const VERSION: i32 = 9;
 
 /// Sessions for what must never wait behind open transactions: finishing others is what makes them end.
 const CONTROL_SESSIONS: usize = 4;

@@ -41,6 +41,10 @@ pub struct BaseColumn {
     pub keeps_spaces: bool,
     /// The type, its own or a part of it, whose values mean nothing in another database.
     pub local_type: Option<String>,
+    /// Its base type is none of PostgreSQL's own: what compares its values stands in another schema than `pg_catalog`.
+    pub is_foreign_type: bool,
+    /// The collation, qualified and quoted, under which different texts of the column are equal.
+    pub blind_collation: Option<String>,
 }
 
 /// A unique, immediate index over plain columns of all rows.

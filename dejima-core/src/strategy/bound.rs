@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::program::{Predicate, Program, Relation, RelationId};
+use super::unbound::Unbound;
 use super::value::Sort;
-use super::{BaseColumn, BaseTable, UniqueKey, identifier};
+use super::{BaseColumn, BaseTable, Known, UniqueKey, identifier};
 use crate::delta::{Column, ColumnIndex, Schema};
 use crate::name::{IDENTIFIER_BYTES_MAX, TableName};
 
@@ -22,6 +23,8 @@ pub struct Bound {
     pub program: Arc<Program>,
     /// Its base tables.
     pub sources: BTreeMap<RelationId, Source>,
+    /// What it knows of their constraints; nothing yet as long as nobody has looked ([`Bound::knowing`]).
+    pub known: BTreeMap<RelationId, Known>,
 }
 
 /// A base table of a program.
@@ -42,169 +45,6 @@ pub struct Names {
     pub tables: BTreeMap<RelationId, (String, String)>,
     /// Types of the Dejima table's columns, as PostgreSQL reads them.
     pub types: Vec<String>,
-}
-
-/// Why a program does not fit a database. Each says what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unbound {
-    /// A base table is not there.
-    #[error(
-        "Dejima table \"{table}\": there is no base table {base_table}; create it, or write its schema: schema.table"
-    )]
-    UnknownTable {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-    },
-    /// A column is not there.
-    #[error(
-        "Dejima table \"{table}\": base table {base_table} has no column \"{column}\"; its columns are {known}"
-    )]
-    UnknownColumn {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// As the strategy calls it.
-        column: String,
-        /// What there is.
-        known: String,
-    },
-    /// A column has another type.
-    #[error(
-        "Dejima table \"{table}\": column \"{column}\" of {base_table} is {found}, and its strategy says {said}; correct the strategy"
-    )]
-    OtherType {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// The column.
-        column: String,
-        /// In the strategy.
-        said: String,
-        /// In the database.
-        found: String,
-    },
-    /// What was proved for a column without NULL does not hold for one with it.
-    #[error("Dejima table \"{table}\": column \"{column}\" of {base_table} may be NULL, and its strategy relies on it that it is not; write `null` behind its type there, or run: ALTER TABLE {base_table} ALTER COLUMN {quoted} SET NOT NULL", quoted = identifier(column))]
-    Nullable {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// The column.
-        column: String,
-    },
-    /// Put could write a NULL that the database refuses.
-    #[error(
-        "Dejima table \"{table}\": column \"{column}\" of {base_table} is NOT NULL, and its strategy says that it may be NULL; take `null` away behind its type there"
-    )]
-    NotNullable {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// The column.
-        column: String,
-    },
-    /// Nothing keeps the key.
-    #[error(
-        "Dejima table \"{table}\": its strategy relies on ({columns}) being a key of {base_table}, and nothing keeps it unique there; run: ALTER TABLE {base_table} ADD UNIQUE ({columns})"
-    )]
-    KeyNotUnique {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// Quoted.
-        columns: String,
-    },
-    /// PostgreSQL computes the column.
-    #[error(
-        "Dejima table \"{table}\": column \"{column}\" of {base_table} is GENERATED, and its strategy writes {base_table}; leave the column out of the strategy"
-    )]
-    Generated {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// The column.
-        column: String,
-    },
-    /// Values that mean nothing elsewhere.
-    #[error(
-        "Dejima table \"{table}\": column \"{column}\" of {base_table} holds {type_name}, whose values mean nothing in another database; leave it out of the strategy"
-    )]
-    LocalType {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// The column.
-        column: String,
-        /// Its type, or the part of it that is so.
-        type_name: String,
-    },
-    /// Values that PostgreSQL has no `=` for.
-    #[error(
-        "Dejima table \"{table}\": column \"{column}\" of {base_table} is {type_name}, whose values PostgreSQL cannot compare; leave it out of the strategy, or store it as another type (jsonb for json)"
-    )]
-    NotComparable {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// The column.
-        column: String,
-        /// Its type.
-        type_name: String,
-    },
-    /// An insert could not say what the column holds.
-    #[error("Dejima table \"{table}\": its strategy inserts into {base_table} and does not name column \"{column}\", which is NOT NULL and has no default; name the column, or run: ALTER TABLE {base_table} ALTER COLUMN {quoted} SET DEFAULT ...", quoted = identifier(column))]
-    NotNullUnnamed {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// The column.
-        column: String,
-    },
-    /// A row could not be told from another that differs in what is not named.
-    #[error(
-        "Dejima table \"{table}\": its strategy writes {base_table} without a key and does not name column \"{column}\": rows that differ there alone would be one to it; name the column, or a key: PK({base_table}, [...])"
-    )]
-    Unnamed {
-        /// The Dejima table.
-        table: TableName,
-        /// Quoted and qualified.
-        base_table: String,
-        /// The column.
-        column: String,
-    },
-    /// Peers could not speak about such a row.
-    #[error(
-        "Dejima table \"{table}\": column \"{column}\" belongs to its key and may be NULL; give it another key: PK({table}, [...])"
-    )]
-    NullableKey {
-        /// The Dejima table.
-        table: TableName,
-        /// The column.
-        column: String,
-    },
-    /// A name that PostgreSQL would cut, or a type that it has not.
-    #[error("Dejima table \"{table}\": {what} of column \"{column}\" cannot be; {cure}")]
-    Column {
-        /// The Dejima table.
-        table: TableName,
-        /// The column.
-        column: String,
-        /// Its name or its type.
-        what: &'static str,
-        /// What to do.
-        cure: &'static str,
-    },
 }
 
 /// Types of PostgreSQL's without an operator that says whether two values are the same.
@@ -269,6 +109,8 @@ fn declared(
             generated: false,
             keeps_spaces: false,
             local_type: None,
+            is_foreign_type: false,
+            blind_collation: None,
             base_type: type_name.clone(),
             type_name,
         }
@@ -309,6 +151,7 @@ impl Bound {
         });
         Ok(Self {
             sources: sources.collect::<Result<_, _>>()?,
+            known: BTreeMap::new(),
             table,
             id,
             schema,
@@ -483,6 +326,24 @@ fn columns(
                 type_name,
             });
         }
+        if found.is_foreign_type {
+            let type_name = found.type_name.clone();
+            return Err(Unbound::ForeignType {
+                table,
+                base_table,
+                column: name,
+                type_name,
+            });
+        }
+        if let Some(collation) = &found.blind_collation {
+            let collation = collation.clone();
+            return Err(Unbound::BlindCollation {
+                table,
+                base_table,
+                column: name,
+                collation,
+            });
+        }
         if !is_alike(&column.sort, &found.base_type) {
             return Err(Unbound::OtherType {
                 table,
@@ -538,14 +399,23 @@ fn key(
     let Some(key) = &declared.key else {
         return Ok(None);
     };
-    let names: Vec<&str> = key
-        .iter()
-        .map(|&at| declared.columns[at].name.as_str())
-        .collect();
+    let name = |&at: &usize| declared.columns[at].name.clone();
+    let names: Vec<String> = key.iter().map(name).collect();
+    check_unique(table, base, &names)?;
+    Ok(Some(key.clone()))
+}
+
+/// Refuses what nothing keeps unique at every moment.
+pub(super) fn check_unique(
+    table: &TableName,
+    base: &BaseTable,
+    columns: &[String],
+) -> Result<(), Unbound> {
+    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
     match base.unique_key(&names) {
-        Some(found) if !found.deferrable => Ok(Some(key.clone())),
+        Some(found) if !found.deferrable => Ok(()),
         _ => {
-            let columns: Vec<_> = names.iter().map(|name| identifier(name)).collect();
+            let columns: Vec<_> = columns.iter().map(|name| identifier(name)).collect();
             Err(Unbound::KeyNotUnique {
                 table: table.clone(),
                 base_table: base.sql_name(),

@@ -12,6 +12,7 @@ mod base_table;
 mod bound;
 mod capture;
 pub mod check;
+mod constraint;
 mod declaration;
 pub mod depend;
 mod derive;
@@ -22,6 +23,7 @@ pub mod program;
 mod put;
 pub(crate) mod quote;
 mod sql;
+mod unbound;
 pub mod value;
 mod view;
 
@@ -31,12 +33,15 @@ use crate::delta::Schema;
 use crate::name::TableName;
 
 pub use base_table::{BaseColumn, BaseTable, UniqueKey};
-pub use bound::{Bound, Names, Source, Unbound};
+pub use bound::{Bound, Names, Source};
+pub use constraint::{BaseConstraint, BaseRule, Conditions, Known};
 pub use declaration::{
     ColumnDefault, ColumnMapping, Declaration, DefaultValue, TableDeclaration, TableProgram,
 };
 pub use plan::{Invalid, Part, PartKind, Plan, parts, plan};
 pub use quote::{identifier, literal};
+pub use sql::RowCondition;
+pub use unbound::Unbound;
 
 /// The settings of every generated function. Text forms of values depend on them, and how they are read, so they are
 /// fixed here and nowhere else; `jit` would compile for longer than a capture takes.

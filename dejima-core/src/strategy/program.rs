@@ -199,6 +199,13 @@ pub enum Scope {
 pub enum ConstraintKind {
     /// `_|_ :- ...`, and the reason, if one is known: the user's own words, or what it was derived from.
     Written(Option<String>),
+    /// A CHECK of a base table.
+    Check {
+        /// The base table.
+        relation: RelationId,
+        /// What has to hold, in SQL, as it is written.
+        condition: String,
+    },
     /// A key.
     Key {
         /// Of which relation.
@@ -214,6 +221,8 @@ pub enum ConstraintKind {
         columns: Vec<usize>,
         /// The relation referred to.
         target: RelationId,
+        /// For each column, the one that it refers to.
+        target_columns: Vec<usize>,
     },
 }
 
@@ -277,6 +286,12 @@ impl Program {
         match &constraint.kind {
             ConstraintKind::Written(None) => "a constraint of the strategy".to_owned(),
             ConstraintKind::Written(Some(reason)) => format!("the constraint \"{reason}\""),
+            ConstraintKind::Check { relation, .. } => {
+                format!(
+                    "the constraint \"a CHECK of {}\"",
+                    self.relation(*relation).name
+                )
+            }
             ConstraintKind::Key { relation, columns } => {
                 format!("the key {}", self.columns_text(*relation, columns))
             }

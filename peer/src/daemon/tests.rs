@@ -270,6 +270,7 @@ async fn start(folder: &tempfile::TempDir, plan: Plan<'_>) -> Peer {
             name: "public.people".into(),
             is_written: true,
             columns: vec![],
+            known: dejima_core::strategy::Known::default(),
         }],
         shows: plan.columns.map(|column| [origin(column)].into()).to_vec(),
         decides: [].into(),

@@ -31,7 +31,7 @@ async fn what_is_applied_is_shown_before_and_done_once() {
     let wanted = declared(simple(&["id", "a"]));
     let target = Target::Declared(&wanted);
     let before = bed.admin(STATE);
-    let previewed = database.preview(target).await.unwrap();
+    let previewed = database.preview(target).await.unwrap().changes;
     assert_eq!(
         words(&previewed),
         [
@@ -43,7 +43,7 @@ async fn what_is_applied_is_shown_before_and_done_once() {
     );
     assert_eq!(bed.admin(STATE), before, "a look changes nothing");
     assert_eq!(database.apply(target).await.unwrap(), previewed);
-    assert_eq!(database.preview(target).await.unwrap(), []);
+    assert_eq!(database.preview(target).await.unwrap().changes, []);
     assert_eq!(database.apply(target).await.unwrap(), []);
     database.declare(&wanted).await.unwrap();
     let wider = declared(simple(&["id", "a", "b"]));
@@ -56,7 +56,11 @@ async fn what_is_applied_is_shown_before_and_done_once() {
             "change capture triggers of public.t (): ACCESS EXCLUSIVE on public.t",
         ]
     );
-    let changes = database.preview(Target::Declared(&[])).await.unwrap();
+    let changes = database
+        .preview(Target::Declared(&[]))
+        .await
+        .unwrap()
+        .changes;
     assert_eq!(
         words(&changes),
         [

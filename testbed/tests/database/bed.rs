@@ -220,11 +220,16 @@ pub(crate) fn declared(declarations: serde_json::Value) -> Vec<TableDeclaration>
 
 /// The Dejima table of an SQL view.
 pub(crate) fn programmed(text: &str) -> TableDeclaration {
+    written_in(Format::Sql, text)
+}
+
+/// The Dejima table of a strategy.
+pub(crate) fn written_in(format: Format, text: &str) -> TableDeclaration {
     let file = File {
-        name: "view.sql",
+        name: "a strategy",
         text,
     };
-    let reading = read(file, Format::Sql, None).remove(0);
+    let reading = read(file, format, None).remove(0);
     let program = reading.program;
     let program = program.unwrap_or_else(|| panic!("{:?}", reading.findings));
     TableDeclaration::Program(TableProgram {

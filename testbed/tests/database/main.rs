@@ -5,6 +5,7 @@
 mod apply;
 mod bed;
 mod capture;
+mod constraints;
 mod contract;
 mod copies;
 mod declare;

@@ -1,12 +1,12 @@
 //! Declaring programs of the strategy language: what must fit, what is made, and changes from one kind of declaration to
 //! the other.
 
-use dejima_core::database::{Database, Examinee};
+use dejima_core::database::{Database, Examinee, Target};
 use dejima_core::examine::State;
 use dejima_core::strategy::TableDeclaration;
 use serde_json::json;
 
-use crate::bed::{Bed, bed, declared, programmed};
+use crate::bed::{Bed, bed, declared, programmed, said};
 
 const BASE: &str = "CREATE TABLE city (id integer PRIMARY KEY, name text NOT NULL UNIQUE);
     CREATE TABLE client (id integer PRIMARY KEY, name text, city integer NOT NULL REFERENCES city);
@@ -206,6 +206,98 @@ async fn the_keys_and_columns_of_a_program_are_guarded() {
         let said = error.detail().unwrap_or_default();
         assert!(said.contains(detail), "{sql}: {error:?}");
     }
+}
+
+/// Columns that put writes, or that a strategy names, are relied on whether the view shows them or not.
+#[tokio::test]
+async fn columns_that_no_view_shows_are_guarded() {
+    let base = "CREATE TABLE note (id integer PRIMARY KEY, content text, kind text DEFAULT 'a');";
+    let bed = bed("programs_hidden", base).await;
+    bed.admin("ALTER TABLE note ADD COLUMN free text");
+    let view = "CREATE VIEW \"T\" AS SELECT id, content FROM note WHERE id > 0";
+    let program = vec![programmed(&format!("{base} {view}"))];
+    let declaration = declared(
+        json!([{"name": "T", "base_table": "public.note", "key": ["id"],
+        "columns": ["id", "content"], "defaults": [{"column": "kind", "value": "b"}]}]),
+    );
+    let database = bed.connect().await;
+    let owner = bed.session("postgres").await;
+    for wanted in [program, declaration] {
+        database.apply(Target::Declared(&wanted)).await.unwrap();
+        // What is noted is kept with what was there before.
+        database.apply(Target::Declared(&[])).await.unwrap();
+        database.apply(Target::Before).await.unwrap();
+        for (sql, detail) in [
+            (
+                "ALTER TABLE note DROP COLUMN kind",
+                "Dejima tables rely on: hidden column kind.",
+            ),
+            (
+                "ALTER TABLE note ALTER kind TYPE varchar(5)",
+                "Dejima tables rely on: hidden column kind text. It would be: character varying(5).",
+            ),
+            (
+                "ALTER TABLE note RENAME kind TO sort",
+                "Dejima tables rely on: hidden column kind.",
+            ),
+        ] {
+            let error = owner.batch_execute(sql).await.expect_err(sql);
+            let (state, _, said) = said(error);
+            assert_eq!((state.as_str(), said.as_str()), ("55006", detail), "{sql}");
+        }
+        let free = "ALTER TABLE note ALTER free TYPE varchar(5), ADD more text; ALTER TABLE note RENAME free TO other;
+            ALTER TABLE note DROP more; ALTER TABLE note RENAME other TO free";
+        owner.batch_execute(free).await.expect(free);
+    }
+    database.declare(&[]).await.unwrap();
+    let gone = "ALTER TABLE note DROP COLUMN kind";
+    owner.batch_execute(gone).await.expect(gone);
+}
+
+/// Generated SQL finds the operators of PostgreSQL alone: with those, citext would be compared as text.
+#[tokio::test]
+async fn columns_whose_type_has_comparisons_of_its_own_are_refused() {
+    let base = "CREATE EXTENSION citext; CREATE DOMAIN mail AS citext;
+        CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE person (id integer PRIMARY KEY, name citext NOT NULL DEFAULT '', mail mail NOT NULL DEFAULT '',
+          town text COLLATE blind NOT NULL DEFAULT '', names citext[] NOT NULL DEFAULT '{}');";
+    let bed = bed("programs_types", base).await;
+    let database = bed.connect().await;
+    let declare = async |column: &str, type_name: &str| {
+        let text = format!(
+            "CREATE TABLE person (id integer PRIMARY KEY, {column} {type_name} NOT NULL);
+             CREATE VIEW \"T\" AS SELECT id, {column} FROM person WHERE {column} <> '{{}}'"
+        );
+        database.declare(&[programmed(&text)]).await
+    };
+    for (column, type_name, why) in [
+        (
+            "name",
+            "public.citext",
+            "is public.citext, a type that PostgreSQL itself does not know",
+        ),
+        (
+            "mail",
+            "public.mail",
+            "is public.mail, a type that PostgreSQL itself does not know",
+        ),
+        (
+            "town",
+            "text",
+            "has the collation public.blind, under which different texts are equal",
+        ),
+    ] {
+        let error = declare(column, type_name).await;
+        let error = error.expect_err(column).to_string();
+        let why = format!("Dejima table \"T\": column \"{column}\" of \"public\".\"person\" {why}");
+        assert!(error.contains(&why), "{column}: {error}");
+        assert!(
+            error.contains("leave it out of the strategy, or "),
+            "{error}"
+        );
+    }
+    bed.admin("ALTER TABLE person DROP name, DROP mail, DROP town");
+    declare("names", "public.citext[]").await.unwrap();
 }
 
 #[tokio::test]

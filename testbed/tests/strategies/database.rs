@@ -110,9 +110,12 @@ impl TestDatabase {
                 relation,
                 columns,
                 target,
+                target_columns,
             } = &constraint.kind
             {
-                admin(foreign_key(program, &names, *relation, columns, *target)).await?;
+                let from = (*relation, &columns[..]);
+                let to = (*target, &target_columns[..]);
+                admin(foreign_key(program, &names, from, to)).await?;
             }
         }
         let declaration = TableDeclaration::Program(TableProgram {
@@ -152,17 +155,19 @@ fn create_table(program: &Program, relation: RelationId, schema: &str, table: &s
         items.push(format!("UNIQUE ({})", column_list(program, relation, key)));
     }
     for constraint in &program.constraints {
-        if let ConstraintKind::Key {
-            relation: of,
-            columns,
-        } = &constraint.kind
-            && *of == relation
-            && constraint.scope == Scope::Sources
-        {
-            items.push(format!(
-                "UNIQUE ({})",
-                column_list(program, relation, columns)
-            ));
+        match &constraint.kind {
+            ConstraintKind::Key {
+                relation: of,
+                columns,
+            } if *of == relation && constraint.scope == Scope::Sources => {
+                let columns = column_list(program, relation, columns);
+                items.push(format!("UNIQUE ({columns})"));
+            }
+            ConstraintKind::Check {
+                relation: of,
+                condition,
+            } if *of == relation => items.push(format!("CHECK ({condition})")),
+            _ => {}
         }
     }
     let name = table_name(schema, table);
@@ -184,21 +189,19 @@ fn column_list(program: &Program, relation: RelationId, columns: &[usize]) -> St
 fn foreign_key(
     program: &Program,
     names: &Names,
-    relation: RelationId,
-    columns: &[usize],
-    target: RelationId,
+    (relation, columns): (RelationId, &[usize]),
+    (target, target_columns): (RelationId, &[usize]),
 ) -> String {
     let name = |relation: RelationId| {
         let (schema, table) = &names.tables[&relation];
         table_name(schema, table)
     };
-    let key = program.relation(target).key.clone().unwrap_or_default();
     format!(
         "ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE",
         name(relation),
         column_list(program, relation, columns),
         name(target),
-        column_list(program, target, &key)
+        column_list(program, target, target_columns)
     )
 }
 

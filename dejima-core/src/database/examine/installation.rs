@@ -4,7 +4,7 @@ use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::{Error, Row};
 
 use super::{DeclaredTable, Finding, UsedTable, or_ok, read_only};
-use crate::database::VERSION;
+use crate::database::{VERSION, constraint};
 use crate::strategy::identifier;
 
 pub(super) const CHECK: &str = "triggers";
@@ -78,6 +78,9 @@ pub(super) async fn examine(
         faults,
         "the base tables are as they were declared",
     ));
+    let faults = constraint::findings(&transaction, tables).await?;
+    let what = "the strategies know the constraints of the base tables that they write";
+    findings.extend(or_ok(constraint::CHECK, faults, what));
     findings.extend(version(&transaction).await?);
     Ok(findings)
 }

@@ -81,6 +81,7 @@ pub(super) fn constraint(body: Vec<Literal>, reason: &str, span: Span) -> Statem
     Statement::Constraint(ConstraintText {
         body,
         reason: Some(reason.to_owned()),
+        check: None,
         span,
     })
 }

@@ -25,9 +25,16 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<TableColumn>,
     pub(crate) keys: Vec<TableKey>,
     pub(crate) foreign_keys: Vec<TableForeignKey>,
-    /// Conditions whose variables are the columns' names.
-    pub(crate) checks: Vec<Expression>,
+    pub(crate) checks: Vec<TableCheck>,
     pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct TableCheck {
+    /// Its variables are the columns' names.
+    pub(crate) condition: Expression,
+    /// The same as it is written, in SQL.
+    pub(crate) text: String,
 }
 
 #[derive(Clone, Debug)]

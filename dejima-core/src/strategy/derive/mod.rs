@@ -19,15 +19,15 @@ mod union;
 
 use crate::strategy::language::Diagnostic;
 use crate::strategy::language::syntax::{
-    Document, ForeignKeyDeclaration, KeyDeclaration, Name, RelationDeclaration, RelationKind,
-    Statement,
+    ConstraintText, Document, ForeignKeyDeclaration, KeyDeclaration, Name, RelationDeclaration,
+    RelationKind, Statement, UnaryOperator,
 };
 use branch::Branched;
 use build::variable;
 
 pub(crate) use definition::{
-    Branch, Choice, ChoiceKind, ColumnDefault, Definition, Table, TableColumn, TableForeignKey,
-    TableKey, Use, UseKind, column_variable, conjuncts, variable_column,
+    Branch, Choice, ChoiceKind, ColumnDefault, Definition, Table, TableCheck, TableColumn,
+    TableForeignKey, TableKey, Use, UseKind, column_variable, conjuncts, variable_column,
 };
 
 /// What one thing that the view leaves open, or cannot be, stops.
@@ -117,21 +117,23 @@ pub(crate) fn table_statements(table: &Table, others: &[Table]) -> Vec<Statement
         }
     }
     for check in &table.checks {
-        let row = table
-            .columns
-            .iter()
-            .map(|column| variable(&column.name.text, check.span))
-            .collect();
-        let there = build::present(build::atom(None, &table.name, row, check.span));
-        let broken = build::test(
-            check
-                .clone()
-                .unary(crate::strategy::language::syntax::UnaryOperator::Not),
-        );
-        let reason = format!("a CHECK of {}", table.name.text);
-        statements.push(build::constraint(vec![there, broken], &reason, check.span));
+        statements.push(check_statement(table, check));
     }
     statements
+}
+
+fn check_statement(table: &Table, check: &TableCheck) -> Statement {
+    let span = check.condition.span;
+    let columns = table.columns.iter();
+    let row = columns.map(|column| variable(&column.name.text, span));
+    let there = build::present(build::atom(None, &table.name, row.collect(), span));
+    let broken = build::test(check.condition.clone().unary(UnaryOperator::Not));
+    Statement::Constraint(ConstraintText {
+        body: vec![there, broken],
+        reason: Some(format!("a CHECK of {}", table.name.text)),
+        check: Some(check.text.clone()),
+        span,
+    })
 }
 
 fn view(definition: &Definition, branches: &[Branched<'_>]) -> Statement {

@@ -312,6 +312,7 @@ impl Parser {
         Ok(Statement::Constraint(ConstraintText {
             body,
             reason: first.note,
+            check: None,
             span,
         }))
     }

@@ -114,6 +114,8 @@ pub struct ConstraintText {
     pub body: Vec<Literal>,
     /// Why it is there: what the user says in the line above, or what it was derived from, a CHECK of a base table, say.
     pub reason: Option<String>,
+    /// The condition of the CHECK that it was derived from, in SQL.
+    pub check: Option<String>,
     /// The whole constraint.
     pub span: Span,
 }

@@ -12,6 +12,7 @@ mod expression;
 mod get;
 mod occurrence;
 mod put;
+mod row_condition;
 mod select;
 mod through;
 mod unfold;
@@ -20,6 +21,8 @@ mod write;
 use super::bound::Bound;
 use super::literal;
 use super::plan::{Part, PartKind};
+
+pub use row_condition::RowCondition;
 
 /// Rows in a section of the log.
 const ROWS_MAX: u32 = 64;

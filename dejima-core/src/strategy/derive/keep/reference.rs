@@ -180,16 +180,18 @@ impl Keeper<'_> {
         let table = self.branch.root_table();
         let row = self.branch.row(self.branch.root);
         for check in &table.checks {
-            let condition = check.map_variables(&|name| match table.column(name) {
-                Some(column) => row[column].kind.clone(),
-                None => ExpressionKind::Variable(name.to_owned()),
-            });
+            let condition = check
+                .condition
+                .map_variables(&|name| match table.column(name) {
+                    Some(column) => row[column].kind.clone(),
+                    None => ExpressionKind::Variable(name.to_owned()),
+                });
             let broken = test(condition.unary(UnaryOperator::Not));
             if truth(&broken) == Some(false) {
                 continue;
             }
             let reason = format!("a CHECK of {}", table.name.text);
-            self.refuse_with_hidden(vec![broken], &reason, check.span)?;
+            self.refuse_with_hidden(vec![broken], &reason, check.condition.span)?;
         }
         Ok(())
     }

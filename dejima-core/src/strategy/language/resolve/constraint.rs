@@ -5,8 +5,8 @@ use super::order::atoms;
 use crate::strategy::language::diagnostic::Diagnostic;
 use crate::strategy::language::source::Span;
 use crate::strategy::language::syntax::{
-    BinaryOperator, Document, ForeignKeyDeclaration, KeyDeclaration, RuleText, Statement,
-    UnaryOperator,
+    BinaryOperator, ConstraintText, Document, ForeignKeyDeclaration, KeyDeclaration, RuleText,
+    Statement, UnaryOperator,
 };
 use crate::strategy::program::{
     Argument, Body, Constraint, ConstraintKind, Expr, Predicate, RelationId, Role, Rule, Scope,
@@ -39,7 +39,7 @@ impl Resolver {
                     if let Some(body) = self.body(&text.body) {
                         constraints.push(Constraint {
                             body,
-                            kind: ConstraintKind::Written(text.reason.clone()),
+                            kind: constraint_kind(text, &used),
                             scope: self.scope_of(&used, rules),
                             span: text.span,
                         });
@@ -193,10 +193,21 @@ impl Resolver {
                 relation,
                 columns,
                 target,
+                target_columns,
             },
             scope: self.role_scope(&[relation, target]),
             span: key.span,
         })
+    }
+}
+
+fn constraint_kind(text: &ConstraintText, used: &[Predicate]) -> ConstraintKind {
+    match (&text.check, used) {
+        (Some(condition), [Predicate::Rows(relation)]) => ConstraintKind::Check {
+            relation: *relation,
+            condition: condition.clone(),
+        },
+        _ => ConstraintKind::Written(text.reason.clone()),
     }
 }
 

@@ -6,10 +6,12 @@ use sqlparser::ast::{
 };
 
 use super::{Places, Read, expression};
-use crate::strategy::derive::{ColumnDefault, Table, TableColumn, TableForeignKey, TableKey};
+use crate::strategy::derive::{
+    ColumnDefault, Table, TableCheck, TableColumn, TableForeignKey, TableKey,
+};
 use crate::strategy::language::diagnostic::Diagnostic;
 use crate::strategy::language::source::Span;
-use crate::strategy::language::syntax::{Expression, Name};
+use crate::strategy::language::syntax::Name;
 
 /// A table that is created.
 pub(super) fn table(create: &CreateTable, places: &Places) -> Read<Table> {
@@ -65,8 +67,8 @@ fn option(table: &mut Table, position: usize, option: &ColumnOption, places: &Pl
             table.foreign_keys.push(foreign_key);
         }
         ColumnOption::Check(check) => {
-            let condition = condition(table, &check.expr, places)?;
-            table.checks.push(condition);
+            let check = self::check(table, &check.expr, places)?;
+            table.checks.push(check);
         }
         _ => {}
     }
@@ -140,8 +142,8 @@ fn constraint(table: &mut Table, constraint: &TableConstraint, places: &Places) 
                 .push(foreign_key(columns?, foreign, span, places));
         }
         TableConstraint::Check(check) => {
-            let condition = condition(table, &check.expr, places)?;
-            table.checks.push(condition);
+            let check = self::check(table, &check.expr, places)?;
+            table.checks.push(check);
         }
         _ => {}
     }
@@ -185,11 +187,14 @@ fn position(table: &Table, name: &Name) -> Read<usize> {
     })
 }
 
-/// A CHECK: its variables are the columns' names.
-fn condition(table: &Table, expr: &Expr, places: &Places) -> Read<Expression> {
-    expression::expression(expr, places, &|_, ident| {
+fn check(table: &Table, expr: &Expr, places: &Places) -> Read<TableCheck> {
+    let condition = expression::expression(expr, places, &|_, ident| {
         let name = places.name(ident);
         position(table, &name)?;
         Ok(name.text)
+    });
+    Ok(TableCheck {
+        condition: condition?,
+        text: expr.to_string(),
     })
 }
