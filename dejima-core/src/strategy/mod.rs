@@ -35,7 +35,7 @@ pub use bound::{Bound, Names, Source, Unbound};
 pub use declaration::{
     ColumnDefault, ColumnMapping, Declaration, DefaultValue, TableDeclaration, TableProgram,
 };
-pub use plan::{Invalid, Part, PartKind, Plan, parts, plan};
+pub use plan::{Invalid, Part, PartKind, Plan, divided, parts, plan};
 pub use quote::{identifier, literal};
 
 /// The settings of every generated function. Text forms of values depend on them, and how they are read, so they are

@@ -3,6 +3,7 @@
 //! One way leads from rules to SELECTs: `unfold` replaces helpers, `occurrence` finds where a relation stands in a rule and how to get
 //! from there to its variables, `select` writes FROM and WHERE. `get` is what the Dejima table shows; `derive` finds what a transaction
 //! changed in it; `put` finds what a change of it writes, `write` writes it; `through` lets clients write the view itself.
+//! `mapping` finds programs for which there is a shorter way.
 //!
 //! Each function that does work exists twice, with one body: for few rows PostgreSQL is left no choice but to look rows up in
 //! indexes, whatever its statistics say of tables that have grown since; for many it may choose.
@@ -10,6 +11,7 @@
 mod derive;
 mod expression;
 mod get;
+mod mapping;
 mod occurrence;
 mod put;
 mod select;
@@ -20,6 +22,8 @@ mod write;
 use super::bound::Bound;
 use super::literal;
 use super::plan::{Part, PartKind};
+
+pub(super) use mapping::mapping;
 
 /// Rows in a section of the log.
 const ROWS_MAX: u32 = 64;
