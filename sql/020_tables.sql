@@ -80,7 +80,9 @@ CREATE UNLOGGED TABLE IF NOT EXISTS dejima.pending (
   new text[]
 ) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 ALTER TABLE dejima.pending ALTER old SET STORAGE EXTERNAL, ALTER new SET STORAGE EXTERNAL;
-CREATE INDEX IF NOT EXISTS pending_place ON dejima.pending (xid, dejima_table, relation);
+-- Version 8 had it without the statement.
+DROP INDEX IF EXISTS dejima.pending_place;
+CREATE INDEX IF NOT EXISTS pending_statement_place ON dejima.pending (xid, dejima_table, relation, statement);
 
 -- Orders the statements of one transaction. One session runs it, so numbers cached by the session rise too. The
 -- gaps are for statements that turn out to be earlier than others (040_capture.sql).

@@ -21,6 +21,12 @@ LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE ROWS 1000 AS 'array_unnest';
 REVOKE ALL ON FUNCTION dejima.members(anyarray) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION dejima.members(anyarray) TO dejima;
 
+-- The same, and the planner expects one row.
+CREATE OR REPLACE FUNCTION dejima.few_members(anyarray) RETURNS SETOF anyelement
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'array_unnest';
+REVOKE ALL ON FUNCTION dejima.few_members(anyarray) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION dejima.few_members(anyarray) TO dejima;
+
 SET LOCAL ROLE dejima;
 
 -- Somebody else was faster: the client may try again.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use dejima_core::name::TableName;
 use dejima_core::strategy::program::Program;
-use dejima_core::strategy::{Bound, PartKind, parts};
+use dejima_core::strategy::{Bound, Part, PartKind, divided, parts};
 use serde_json::{Value, json};
 
 use super::{UNREADABLE, readings};
@@ -42,13 +42,19 @@ fn bound(program: Program) -> anyhow::Result<Bound> {
     Ok(Bound::as_declared(table, Arc::new(program))?)
 }
 
+/// As a database that serves this strategy alone would have it.
+fn parts_of(bound: &Bound) -> Vec<Part> {
+    let (strategies, programs) = divided(vec![bound.clone()]);
+    parts(&strategies, &programs)
+}
+
 fn print_parts(bound: &Bound) -> anyhow::Result<()> {
     print(format_args!(
         "-- Dejima table \"{}\", over base tables as the strategy declares them. A database gives the numbers in the names of\n\
          -- functions itself: here the Dejima table is 1, and base tables are counted from 1.",
         bound.table
     ))?;
-    for part in parts(&[], std::slice::from_ref(bound)) {
+    for part in parts_of(bound) {
         let purpose = purpose(&part.kind);
         print(format_args!("\n-- {purpose}\n{};", part.create))?;
     }
@@ -56,7 +62,7 @@ fn print_parts(bound: &Bound) -> anyhow::Result<()> {
 }
 
 fn parts_json(bound: &Bound) -> Value {
-    let parts = parts(&[], std::slice::from_ref(bound));
+    let parts = parts_of(bound);
     let parts = parts.iter().map(|part| {
         json!({ "part": part.name, "purpose": purpose(&part.kind), "create": part.create, "remove": part.remove })
     });
@@ -70,7 +76,7 @@ fn purpose(kind: &PartKind) -> &'static str {
             "At the end of a transaction: finds what its changes of base tables changed in the Dejima table, and logs that."
         }
         PartKind::Put => {
-            "Writes changed rows of the Dejima table into base tables; the last two functions are for clients that write the view."
+            "Writes changed rows of the Dejima table into base tables: for the peer, and where there are triggers on the view for its clients."
         }
         PartKind::Capture(_) => "Triggers of a base table: log the rows that came and went.",
         PartKind::Dispatcher => {

@@ -38,7 +38,7 @@ pub use constraint::{BaseConstraint, BaseRule, Conditions, Known};
 pub use declaration::{
     ColumnDefault, ColumnMapping, Declaration, DefaultValue, TableDeclaration, TableProgram,
 };
-pub use plan::{Invalid, Part, PartKind, Plan, parts, plan};
+pub use plan::{Invalid, Part, PartKind, Plan, divided, parts, plan};
 pub use quote::{identifier, literal};
 pub use sql::RowCondition;
 pub use unbound::Unbound;

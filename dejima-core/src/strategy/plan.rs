@@ -184,9 +184,9 @@ pub enum Invalid {
 /// What is to be in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// One strategy a declaration, in their order.
+    /// One strategy a declaration, in their order, and one for each program that says no more than a declaration could.
     pub strategies: Vec<Strategy>,
-    /// Programs of the strategy language.
+    /// The other programs of the strategy language.
     pub programs: Vec<Bound>,
     /// The SQL, in the order in which it must be created.
     pub parts: Vec<Part>,
@@ -256,11 +256,29 @@ pub fn plan(
             )
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let (mappings, programs) = divided(programs);
+    let strategies = [strategies, mappings].concat();
     Ok(Plan {
         parts: parts(&strategies, &programs),
         strategies,
         programs,
     })
+}
+
+/// Programs that say no more than a declaration could, as the strategies that they are; and the others.
+pub fn divided(programs: Vec<Bound>) -> (Vec<Strategy>, Vec<Bound>) {
+    let mut strategies = Vec::new();
+    let others = programs
+        .into_iter()
+        .filter(|program| match sql::mapping(program) {
+            Some(strategy) => {
+                strategies.push(strategy);
+                false
+            }
+            None => true,
+        });
+    let others = others.collect();
+    (strategies, others)
 }
 
 /// The SQL of all Dejima tables.

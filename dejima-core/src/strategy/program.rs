@@ -26,6 +26,8 @@ pub struct Program {
     pub constraints: Vec<Constraint>,
     /// Nobody wrote how the Dejima table is got; it follows from the put rules.
     pub get_is_derived: bool,
+    /// It shows columns of some rows of one base table, as they are, and nobody wrote how it is put: a declaration could say the same.
+    pub is_mapping: bool,
 }
 
 /// What a relation is to the strategy.

@@ -171,19 +171,45 @@ async fn a_program_that_does_not_fit_is_refused_with_the_cure() {
     database.declare(&[joined()]).await.unwrap();
 }
 
-/// The columns of the view have no defaults: those of the base table are for columns that the Dejima table does not show.
+/// A view over one table has its defaults. The columns of others have none: those of the base table are for columns that the
+/// Dejima table does not show.
 #[tokio::test]
-async fn a_column_that_an_insert_through_the_view_does_not_name_is_null() {
-    let base = "CREATE TABLE note (id integer PRIMARY KEY, content text DEFAULT 'empty', kind text DEFAULT 'a');";
+async fn what_an_insert_through_the_view_does_not_name_is_as_in_the_table_or_null() {
+    let base = "CREATE TABLE note (id integer PRIMARY KEY, content text DEFAULT 'empty', kind text DEFAULT 'a');
+                CREATE TABLE secret (id integer PRIMARY KEY);";
     let bed = bed("programs_default", base).await;
     let view = "CREATE VIEW \"T\" AS SELECT id, content FROM note";
+    let no_secret = "WHERE NOT EXISTS (SELECT FROM secret WHERE secret.id = note.id)";
     let database = bed.connect().await;
-    let table = programmed(&format!("{base} {view}"));
-    database.declare(&[table]).await.unwrap();
     let owner = bed.session("postgres").await;
-    let insert = "INSERT INTO dejima_tables.\"T\" (id) VALUES (1)";
-    owner.batch_execute(insert).await.unwrap();
-    assert_eq!(bed.admin("SELECT n::text FROM note AS n"), "(1,,a)");
+    for (id, rows, note) in [(1, "", "(1,empty,a)"), (2, no_secret, "(2,,a)")] {
+        let table = programmed(&format!("{base} {view} {rows}"));
+        database.declare(&[table]).await.unwrap();
+        let insert = format!("INSERT INTO dejima_tables.\"T\" (id) VALUES ({id})");
+        owner.batch_execute(&insert).await.unwrap();
+        let found = format!("SELECT n::text FROM note AS n WHERE id = {id}");
+        assert_eq!(bed.admin(&found), note);
+    }
+}
+
+/// A view that only selects rows and columns of one table is served as the declaration that says the same.
+#[tokio::test]
+async fn a_view_over_one_table_is_what_a_declaration_makes_of_it() {
+    let base = "CREATE TABLE note (id integer PRIMARY KEY, content text, kind text DEFAULT 'a', other text DEFAULT 'o');";
+    let bed = bed("programs_mapping", base).await;
+    let database = bed.connect().await;
+    let view = "CREATE VIEW \"T\" AS SELECT id, content FROM note WHERE kind = 'b'";
+    let declaration = json!([{"name": "T", "base_table": "public.note", "key": ["id"], "columns": ["id", "content"],
+        "where": "\"kind\" = 'b'::text", "defaults": [{"column": "kind", "value": "b"}, {"column": "other", "value": "o"}]}]);
+    let generated =
+        "SELECT string_agg(part || creating, E'\\n' ORDER BY part) FROM dejima.generated";
+    database
+        .declare(&[programmed(&format!("{base} {view}"))])
+        .await
+        .unwrap();
+    let of_view = bed.admin(generated);
+    database.declare(&declared(declaration)).await.unwrap();
+    assert_eq!(of_view, bed.admin(generated));
 }
 
 #[tokio::test]

@@ -4,15 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dejima_core::database::{self, DeclaredTable, Installation, Options, UsedTable, install};
+use dejima_core::database::{self, DeclaredTable, Installation, Options, install};
 use dejima_core::delta::{self, Captured};
 use dejima_core::name::{PeerName, TableName};
 use dejima_core::strategy::evaluate::{Database, Rows};
-use dejima_core::strategy::program::{ConstraintKind, Program, RelationId, Scope};
+use dejima_core::strategy::program::{Program, RelationId};
 use dejima_core::strategy::value::{Sort, Value};
-use dejima_core::strategy::{Names, TableDeclaration, TableProgram, identifier};
+use dejima_core::strategy::{TableDeclaration, TableProgram, identifier};
 use dejima_testbed::Cluster;
 use tokio_postgres::{Client, NoTls};
+
+use crate::tables;
 
 pub(crate) struct TestDatabase {
     admin: Client,
@@ -101,22 +103,8 @@ impl TestDatabase {
             done.map_err(|e| format!("{}\n{sql}", said(e)))
         };
         admin("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO dejima".into()).await?;
-        let names = Names::of(program);
-        for (&relation, (schema, table)) in &names.tables {
-            admin(create_table(program, relation, schema, table)).await?;
-        }
-        for constraint in &program.constraints {
-            if let ConstraintKind::ForeignKey {
-                relation,
-                columns,
-                target,
-                target_columns,
-            } = &constraint.kind
-            {
-                let from = (*relation, &columns[..]);
-                let to = (*target, &target_columns[..]);
-                admin(foreign_key(program, &names, from, to)).await?;
-            }
+        for sql in tables::create(program) {
+            admin(sql).await?;
         }
         let declaration = TableDeclaration::Program(TableProgram {
             table: TableName::new(&program.view().name).map_err(|e| e.to_string())?,
@@ -130,79 +118,6 @@ impl TestDatabase {
             table: table.ok_or("nothing was declared")?,
         })
     }
-}
-
-fn table_name(schema: &str, table: &str) -> String {
-    format!("{}.{}", identifier(schema), identifier(table))
-}
-
-fn create_table(program: &Program, relation: RelationId, schema: &str, table: &str) -> String {
-    let declared = program.relation(relation);
-    let mut items: Vec<String> = declared
-        .columns
-        .iter()
-        .map(|column| {
-            let type_name = match column.type_name.as_str() {
-                "string" => "text",
-                "float" => "double precision",
-                other => other,
-            };
-            let not_null = if column.nullable { "" } else { " NOT NULL" };
-            format!("{} {type_name}{not_null}", identifier(&column.name))
-        })
-        .collect();
-    if let Some(key) = &declared.key {
-        items.push(format!("UNIQUE ({})", column_list(program, relation, key)));
-    }
-    for constraint in &program.constraints {
-        match &constraint.kind {
-            ConstraintKind::Key {
-                relation: of,
-                columns,
-            } if *of == relation && constraint.scope == Scope::Sources => {
-                let columns = column_list(program, relation, columns);
-                items.push(format!("UNIQUE ({columns})"));
-            }
-            ConstraintKind::Check {
-                relation: of,
-                condition,
-            } if *of == relation => items.push(format!("CHECK ({condition})")),
-            _ => {}
-        }
-    }
-    let name = table_name(schema, table);
-    format!(
-        "CREATE SCHEMA IF NOT EXISTS {0}; GRANT USAGE ON SCHEMA {0} TO dejima; DROP TABLE IF EXISTS {name}; CREATE TABLE {name} ({1}); GRANT ALL ON {name} TO dejima",
-        identifier(schema),
-        items.join(", ")
-    )
-}
-
-fn column_list(program: &Program, relation: RelationId, columns: &[usize]) -> String {
-    let names = columns
-        .iter()
-        .map(|&at| identifier(&program.relation(relation).columns[at].name));
-    names.collect::<Vec<_>>().join(", ")
-}
-
-/// Deferrable, so that rows can be made in any order; a foreign key is checked at once all the same.
-fn foreign_key(
-    program: &Program,
-    names: &Names,
-    (relation, columns): (RelationId, &[usize]),
-    (target, target_columns): (RelationId, &[usize]),
-) -> String {
-    let name = |relation: RelationId| {
-        let (schema, table) = &names.tables[&relation];
-        table_name(schema, table)
-    };
-    format!(
-        "ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({}) DEFERRABLE",
-        name(relation),
-        column_list(program, relation, columns),
-        name(target),
-        column_list(program, target, target_columns)
-    )
 }
 
 /// A value as SQL, for a column of that type.
@@ -243,32 +158,28 @@ impl Bed<'_> {
         }
     }
 
-    fn used(&self, relation: RelationId) -> Option<&UsedTable> {
-        let sources = self.program.sources();
-        let mut used = sources.zip(&self.table.base_tables);
-        used.find_map(|(source, used)| (source == relation).then_some(used))
-    }
-
     pub(crate) fn table_name(&self, relation: RelationId) -> String {
-        let used = self.used(relation).expect("a base table of the strategy");
-        used.name.clone()
+        tables::name(&self.program, relation)
     }
 
     pub(crate) fn view_name(&self) -> String {
         format!("dejima_tables.{}", identifier(self.table.name.as_str()))
     }
 
+    /// The types of a relation's columns, without length or precision: a cast would cut.
     pub(crate) fn column_types(&self, relation: RelationId) -> Vec<String> {
-        match self.used(relation) {
-            Some(used) => used.columns.iter().map(|(_, name)| name.clone()).collect(),
-            None => self
-                .table
-                .schema
-                .columns
-                .iter()
-                .map(|column| column.type_name.clone())
-                .collect(),
+        if relation == self.program.view {
+            let columns = self.table.schema.columns.iter();
+            return columns.map(|column| column.type_name.clone()).collect();
         }
+        let columns = self.program.relation(relation).columns.iter();
+        let without_length = |name: &str| match (name.find('('), name.find(')')) {
+            (Some(open), Some(close)) => name[..open].to_owned() + &name[close + 1..],
+            _ => name.to_owned(),
+        };
+        columns
+            .map(|column| without_length(tables::type_name(&column.type_name)))
+            .collect()
     }
 
     /// The base tables as they are.
@@ -370,7 +281,21 @@ pub(crate) async fn captured(client: &Client) -> Outcome<(Vec<Text>, Vec<Text>)>
     }
     went.sort();
     came.sort();
-    Ok((went, came))
+    Ok(net(&went, &came))
+}
+
+/// What is logged as it comes holds what came and went again.
+fn net(went: &[Text], came: &[Text]) -> (Vec<Text>, Vec<Text>) {
+    let count = |rows: &[Text], row: &Text| rows.iter().filter(|other| *other == row).count();
+    let more = |rows: &[Text], others: &[Text]| {
+        let mut left: Vec<Text> = rows.to_vec();
+        left.dedup();
+        let times = |row: &Text| count(rows, row).saturating_sub(count(others, row));
+        left.iter()
+            .flat_map(|row| std::iter::repeat_n(row.clone(), times(row)))
+            .collect()
+    };
+    (more(went, came), more(came, went))
 }
 
 fn text(row: delta::Row) -> Text {

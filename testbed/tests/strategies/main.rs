@@ -10,6 +10,7 @@
 mod case;
 mod database;
 mod shrink;
+mod tables;
 mod together;
 
 use std::process::ExitCode;

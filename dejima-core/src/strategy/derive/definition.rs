@@ -135,6 +135,29 @@ pub(crate) enum ChoiceKind {
     InsertInto(String),
 }
 
+impl Definition {
+    /// Whether it shows columns of some rows of one table, each once, as they are. Not if rows of the table refer to others of it:
+    /// then it matters which of them are written first.
+    pub(crate) fn is_mapping(&self) -> bool {
+        let [branch] = self.branches.as_slice() else {
+            return false;
+        };
+        let mut shown = std::collections::BTreeSet::new();
+        let mut is_new_column = |output: &Expression| match &output.kind {
+            ExpressionKind::Variable(name) => shown.insert(name.clone()),
+            _ => false,
+        };
+        let [used] = branch.uses.as_slice() else {
+            return false;
+        };
+        let table = &self.tables[used.table];
+        let refers_to_itself = |key: &TableForeignKey| key.target.text == table.name.text;
+        used.kind == UseKind::Inner
+            && branch.outputs.iter().all(&mut is_new_column)
+            && !table.foreign_keys.iter().any(refers_to_itself)
+    }
+}
+
 impl Table {
     /// The position of a column.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {

@@ -74,14 +74,23 @@ pub fn read(file: File<'_>, format: Format, schema: Option<File<'_>>) -> Vec<Rea
     };
     documents
         .into_iter()
-        .map(|(document, findings)| reading(sources.clone(), document, findings))
+        .map(|said| reading(sources.clone(), said))
         .collect()
 }
 
-type Said = (Document, Vec<Diagnostic>);
+/// What was read, and what is to be said of it.
+struct Said {
+    document: Document,
+    findings: Vec<Diagnostic>,
+    is_mapping: bool,
+}
 
 fn nothing(findings: Vec<Diagnostic>) -> Said {
-    (Document::default(), findings)
+    Said {
+        document: Document::default(),
+        findings,
+        is_mapping: false,
+    }
 }
 
 /// Put rules; with what a schema says of their base tables.
@@ -93,24 +102,40 @@ fn datalog(sources: &Sources, number: u16, text: &str, schema: Option<u16>) -> S
             Err(more) => findings.extend(more),
         }
     }
-    (document, findings)
+    Said {
+        document,
+        findings,
+        is_mapping: false,
+    }
 }
 
 fn derived(definition: &Definition) -> Said {
     match derive(definition) {
-        Ok(document) => (document, Vec::new()),
+        Ok(document) => Said {
+            document,
+            findings: Vec::new(),
+            is_mapping: definition.is_mapping(),
+        },
         Err(finding) => nothing(vec![*finding]),
     }
 }
 
-fn reading(sources: Sources, document: Document, mut findings: Vec<Diagnostic>) -> Reading {
+fn reading(sources: Sources, said: Said) -> Reading {
+    let Said {
+        document,
+        mut findings,
+        is_mapping,
+    } = said;
     let is_read = !findings
         .iter()
         .any(|finding| finding.severity == Severity::Error);
     let mut program = None;
     if is_read {
         let (resolved, more) = resolve(&document);
-        program = resolved;
+        program = resolved.map(|program| Program {
+            is_mapping,
+            ..program
+        });
         findings.extend(more);
     }
     Reading {

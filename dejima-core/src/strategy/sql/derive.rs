@@ -19,7 +19,7 @@ use super::get::{
 use super::occurrence::{Atom, join_variables, ways};
 use super::select::{Names, Select, Tables, variables};
 use super::unfold::{Clause, Item};
-use super::{FEW, FEW_ROWS_MAX, MANY, ROWS_MAX, derive_function};
+use super::{FEW_ROWS_MAX, ROWS_MAX, Size, derive_function};
 use crate::strategy::bound::Bound;
 use crate::strategy::capture::columns_text;
 use crate::strategy::program::{Argument, Expr, RelationId, VariableId};
@@ -32,8 +32,9 @@ pub(super) const FAMILIES: u32 = 1024;
 /// Creates the functions.
 pub(super) fn create(bound: &Bound) -> String {
     let function = derive_function(bound);
-    let of_size = |suffix: &str, settings: &str| {
-        let body = body(bound, settings == FEW);
+    let of_size = |size: Size| {
+        let (suffix, settings) = (size.suffix(), size.settings());
+        let body = body(bound, size == Size::Few);
         format!(
             "CREATE OR REPLACE FUNCTION {function}_{suffix}() RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
              REVOKE ALL ON FUNCTION {function}_{suffix}() FROM PUBLIC;\n",
@@ -50,8 +51,8 @@ pub(super) fn create(bound: &Bound) -> String {
         "{}{}CREATE OR REPLACE FUNCTION {function}() RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS {};\n\
          REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;\n\
          INSERT INTO dejima.family (dejima_table, number) SELECT {}, g FROM generate_series(0, {}) AS g ON CONFLICT DO NOTHING",
-        of_size("few", FEW),
-        of_size("many", MANY),
+        of_size(Size::Few),
+        of_size(Size::Many),
         literal(&choose),
         bound.id,
         if needs_families(bound) {
@@ -74,7 +75,7 @@ pub(super) fn remove(bound: &Bound) -> String {
 
 fn body(bound: &Bound, is_few: bool) -> String {
     let lock = if needs_families(bound) {
-        lock(bound)
+        lock(bound, &logged(bound))
     } else {
         String::new()
     };
@@ -111,7 +112,7 @@ fn needs_families(bound: &Bound) -> bool {
 }
 
 /// Locks the families of all that changed, and again if it had to wait, for then there may be others.
-fn lock(bound: &Bound) -> String {
+fn lock(bound: &Bound, logged: &str) -> String {
     format!(
         "LOOP
   before := pg_current_snapshot()::text;
@@ -123,7 +124,7 @@ fn lock(bound: &Bound) -> String {
   held := held || asked;
   EXIT WHEN pg_current_snapshot()::text = before;
 END LOOP;",
-        changes = changes(bound),
+        changes = changes(bound, logged),
         keys = keys(bound),
         mask = FAMILIES - 1,
         hashes = hashes(bound).join("\nUNION ALL\n"),
@@ -132,7 +133,7 @@ END LOOP;",
 }
 
 /// Base rows that came and went, as queries by name.
-fn changes(bound: &Bound) -> String {
+fn changes(bound: &Bound, logged: &str) -> String {
     let of = |(&relation, source): (&RelationId, &crate::strategy::bound::Source)| {
         let columns = || 1..=source.columns.len();
         let typed = columns().zip(&source.columns).map(|(at, column)| {
@@ -157,7 +158,6 @@ GROUP BY {cells} HAVING sum(i.sign) <> 0)",
             old = rows("old"),
             new = rows("new"),
             cells = cells.join(", "),
-            logged = logged(bound),
         )
     };
     bound.sources.iter().map(of).collect::<Vec<_>>().join(", ")
@@ -533,7 +533,7 @@ FROM (
   FROM change AS c
   WHERE CASE WHEN c.alike > 1 THEN dejima.refuse_alike({table}) ELSE c.old IS DISTINCT FROM c.new END) AS r
 GROUP BY 5",
-        changes = changes(bound),
+        changes = changes(bound, &logged(bound)),
         keys = keys(bound),
         columns = key.join(", "),
         was = rows(true, &Was { bound, is_few }),
@@ -558,7 +558,9 @@ pub(super) fn keeps_spaces(bound: &Bound, column: usize) -> bool {
     bound.schema.columns[column].type_name == "bpchar" && !declared.contains('(')
 }
 
-/// What put calls when it has written: nobody else changes what it looks at from then on.
-pub(super) fn lock_function(bound: &Bound) -> Option<String> {
-    needs_families(bound).then(|| lock(bound))
+/// What put does when it has written: nobody else changes what it looks at from then on. It wrote what was logged later than
+/// this number. (What was before it is locked at the end of the transaction; it may be much.)
+pub(super) fn lock_since(bound: &Bound, number: &str) -> Option<String> {
+    let logged = format!("{} AND p.statement > {number}", logged(bound));
+    needs_families(bound).then(|| lock(bound, &logged))
 }

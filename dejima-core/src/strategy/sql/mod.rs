@@ -3,6 +3,7 @@
 //! One way leads from rules to SELECTs: `unfold` replaces helpers, `occurrence` finds where a relation stands in a rule and how to get
 //! from there to its variables, `select` writes FROM and WHERE. `get` is what the Dejima table shows; `derive` finds what a transaction
 //! changed in it; `put` finds what a change of it writes, `write` writes it; `through` lets clients write the view itself.
+//! `mapping` finds programs for which there is a shorter way.
 //!
 //! Each function that does work exists twice, with one body: for few rows PostgreSQL is left no choice but to look rows up in
 //! indexes, whatever its statistics say of tables that have grown since; for many it may choose.
@@ -10,6 +11,7 @@
 mod derive;
 mod expression;
 mod get;
+mod mapping;
 mod occurrence;
 mod put;
 mod row_condition;
@@ -22,6 +24,7 @@ use super::bound::Bound;
 use super::literal;
 use super::plan::{Part, PartKind};
 
+pub(super) use mapping::mapping;
 pub use row_condition::RowCondition;
 
 /// Rows in a section of the log.
@@ -29,11 +32,44 @@ const ROWS_MAX: u32 = 64;
 
 /// Rows that are few.
 const FEW_ROWS_MAX: u32 = 128;
-/// Settings of what has few rows to work on.
-const FEW: &str = "SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off \
-                   SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off SET jit = off";
-/// Settings of what has many.
-const MANY: &str = "SET jit = off";
+
+/// How many rows a function is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    /// PostgreSQL is left no choice but to look each row up in an index.
+    Few,
+    /// It may choose.
+    Many,
+}
+
+impl Size {
+    /// Ends the function's name.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Few => "few",
+            Self::Many => "many",
+        }
+    }
+
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Few => {
+                "SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off \
+                 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off SET jit = off"
+            }
+            Self::Many => "SET jit = off",
+        }
+    }
+
+    /// The rows of an array. Of few PostgreSQL is told that there is one: of more it may think that a base table read from end
+    /// to end in the order of an index is cheaper.
+    fn members(self, array: &str) -> String {
+        match self {
+            Self::Few => format!("dejima.few_members({array})"),
+            Self::Many => format!("dejima.members({array})"),
+        }
+    }
+}
 
 /// The SQL of a program's Dejima table, in the order in which it must be created.
 pub(super) fn parts(bound: &Bound) -> Vec<Part> {

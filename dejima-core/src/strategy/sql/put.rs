@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::derive::lock_function;
+use super::derive::lock_since;
 use super::get::{
     Now, asked_by_key, is_among, key_columns, key_pairs, shown, source_columns, united,
     view_columns, view_name,
@@ -14,7 +14,7 @@ use super::get::{
 use super::occurrence::{Atom, outer_variables};
 use super::select::{Names, Select, Tables, same};
 use super::unfold::{Clause, Item, clauses, of_body};
-use super::{FEW, MANY, put_function, write};
+use super::{Size, put_function, write};
 use crate::strategy::bound::Bound;
 use crate::strategy::program::{Constraint, Predicate, RelationId, Scope};
 use crate::strategy::{identifier, literal, quote::literals, text};
@@ -24,26 +24,27 @@ pub(super) fn create(bound: &Bound) -> String {
     let function = put_function(bound);
     let view = view_name(bound);
     let arguments = format!("gone {view}[], come {view}[]");
-    let body = body(bound);
-    let of_size = |suffix: &str, settings: &str| {
+    let of_size = |size: Size| {
+        let (suffix, settings) = (size.suffix(), size.settings());
         format!(
             "CREATE OR REPLACE FUNCTION {function}_{suffix}({arguments}) RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
              REVOKE ALL ON FUNCTION {function}_{suffix}({view}[], {view}[]) FROM PUBLIC;\n",
-            literal(&body)
+            literal(&body(bound, size))
         )
     };
     format!(
         "{few}{many}CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS void LANGUAGE plpgsql AS {choose};\n\
          REVOKE ALL ON FUNCTION {function}({view}[], {view}[]) FROM PUBLIC;\n\
-         CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql {FEW} AS {read};\n\
+         CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql {settings} AS {read};\n\
          REVOKE ALL ON FUNCTION {function}(jsonb) FROM PUBLIC",
-        few = of_size("few", FEW),
-        many = of_size("many", MANY),
+        few = of_size(Size::Few),
+        many = of_size(Size::Many),
         choose = literal(&format!(
             "\nBEGIN\nIF coalesce(cardinality(gone), 0) + coalesce(cardinality(come), 0) <= {few} THEN\n  PERFORM {function}_few(gone, come);\n\
              ELSE\n  PERFORM {function}_many(gone, come);\nEND IF;\nEND\n",
             few = 2 * super::ROWS_MAX
         )),
+        settings = Size::Few.settings(),
         read = literal(&read(bound)),
     )
 }
@@ -132,7 +133,7 @@ END
     )
 }
 
-fn body(bound: &Bound) -> String {
+fn body(bound: &Bound, size: Size) -> String {
     let table = literal(bound.table.as_str());
     let written: Vec<RelationId> = bound.program.written().collect();
     let declared: String = written
@@ -145,7 +146,7 @@ fn body(bound: &Bound) -> String {
     let queries: Vec<String> = written
         .iter()
         .flat_map(|&relation| [Predicate::Delete(relation), Predicate::Insert(relation)])
-        .map(|head| effects(bound, head))
+        .map(|head| effects(bound, size, head))
         .collect();
     let variables: Vec<String> = written
         .iter()
@@ -161,6 +162,7 @@ DECLARE
   asked integer[];
   held integer[] := '{{}}';
   before text;
+  since constant bigint := nextval('dejima.statement');
 BEGIN
 {steady}
 {constraints}
@@ -171,18 +173,18 @@ INTO {variables};
 {check}
 END
 ",
-        steady = steady(bound, &table),
-        constraints = constraints(bound),
+        steady = steady(bound, size, &table),
+        constraints = constraints(bound, size),
         queries = queries.join(",\n"),
         variables = variables.join(", "),
-        write = write::all(bound, &written),
-        lock = lock_function(bound).unwrap_or_default(),
-        check = check(bound, &table),
+        write = write::all(bound, size, &written),
+        lock = lock_since(bound, "since").unwrap_or_default(),
+        check = check(bound, size, &table),
     )
 }
 
 /// What goes must be there as it is said; what comes must have a key that nobody has.
-fn steady(bound: &Bound, table: &str) -> String {
+fn steady(bound: &Bound, size: Size, table: &str) -> String {
     let found = |name: &str| {
         let selects = shown(
             bound,
@@ -205,29 +207,31 @@ fn steady(bound: &Bound, table: &str) -> String {
         })
         .collect();
     format!(
-        "IF cardinality(gone) <> (SELECT count(*) FROM dejima.members(gone) AS g, LATERAL ({gone}) AS s WHERE {alike}) THEN
+        "IF cardinality(gone) <> (SELECT count(*) FROM {gone_rows} AS g, LATERAL ({gone}) AS s WHERE {alike}) THEN
   PERFORM dejima.refuse_stale({table});
 END IF;
-IF EXISTS (SELECT FROM dejima.members(come) AS c, LATERAL ({come}) AS s WHERE NOT {is_gone}) THEN
+IF EXISTS (SELECT FROM {come_rows} AS c, LATERAL ({come}) AS s WHERE NOT {is_gone}) THEN
   PERFORM dejima.refuse_present({table});
 END IF;
-IF EXISTS (SELECT FROM dejima.members(come) AS c GROUP BY {key} HAVING count(*) > 1) THEN
+IF EXISTS (SELECT FROM {come_rows} AS c GROUP BY {key} HAVING count(*) > 1) THEN
   PERFORM dejima.refuse_alike({table});
 END IF;",
         gone = found("g"),
         come = found("c"),
         alike = alike.join(" AND "),
-        is_gone = is_among("c", &key_pairs(bound), "dejima.members(gone)"),
+        is_gone = is_among("c", &key_pairs(bound), &size.members("gone")),
+        gone_rows = size.members("gone"),
+        come_rows = size.members("come"),
         key = key_columns(bound).iter().map(|column| format!("c.{column}")).collect::<Vec<_>>().join(", "),
     )
 }
 
 /// The Dejima table as it is to be, and the base tables as they are.
-struct Wanted<'a>(&'a Bound);
+struct Wanted<'a>(&'a Bound, Size);
 
 impl Tables for Wanted<'_> {
     fn rows(&self, relation: RelationId, known: &[Option<String>], names: &mut Names) -> String {
-        let bound = self.0;
+        let Self(bound, size) = *self;
         if relation != bound.program.view {
             return bound.source(relation).base.sql_name();
         }
@@ -253,20 +257,21 @@ impl Tables for Wanted<'_> {
             format!(" WHERE {}", values.join(" AND "))
         };
         format!(
-            "LATERAL (SELECT {all} FROM ({stays}) AS {name} WHERE NOT {is_gone} UNION ALL SELECT {all} FROM dejima.members(come) AS {name}{condition})",
+            "LATERAL (SELECT {all} FROM ({stays}) AS {name} WHERE NOT {is_gone} UNION ALL SELECT {all} FROM {come} AS {name}{condition})",
             all = columns
                 .iter()
                 .map(|column| format!("{name}.{column}"))
                 .collect::<Vec<_>>()
                 .join(", "),
             stays = stays.join("\nUNION ALL\n"),
-            is_gone = is_among(&name, &key_pairs(bound), "dejima.members(gone)"),
+            is_gone = is_among(&name, &key_pairs(bound), &size.members("gone")),
+            come = size.members("come"),
         )
     }
 }
 
 /// The rows of a base table that rules delete or insert because of what changes, as an array.
-fn effects(bound: &Bound, head: Predicate) -> String {
+fn effects(bound: &Bound, size: Size, head: Predicate) -> String {
     let relation = head.relation();
     let source = bound.source(relation);
     let all: Vec<usize> = (0..source.columns.len()).collect();
@@ -275,7 +280,7 @@ fn effects(bound: &Bound, head: Predicate) -> String {
     let selects: Vec<String> = clauses(&bound.program, head)
         .iter()
         .flat_map(|clause| {
-            fired(bound, clause, names)
+            fired(bound, size, clause, names)
                 .into_iter()
                 .map(|select| {
                     let values = select.values(relation, &clause.head);
@@ -337,20 +342,25 @@ fn effects(bound: &Bound, head: Predicate) -> String {
 }
 
 /// The clause where a row that went or came takes part in it: once for each place where the Dejima table stands in it.
-fn fired<'a>(bound: &'a Bound, clause: &'a Clause, names: &mut Names) -> Vec<Select<'a>> {
+fn fired<'a>(
+    bound: &'a Bound,
+    size: Size,
+    clause: &'a Clause,
+    names: &mut Names,
+) -> Vec<Select<'a>> {
     let view = bound.program.view;
     let atoms = Atom::all(clause);
     let outer = outer_variables(clause);
     let mut found = Vec::new();
     for changed in atoms.iter().filter(|atom| atom.relation == view) {
         // What there must be none of holds anew where a row went.
-        let set = if changed.depth % 2 == 0 {
-            "dejima.members(come)"
+        let set = size.members(if changed.depth % 2 == 0 {
+            "come"
         } else {
-            "dejima.members(gone)"
-        };
+            "gone"
+        });
         let mut select = Select::new(bound, &clause.variables);
-        select.row(view, &changed.arguments, set, names);
+        select.row(view, &changed.arguments, &set, names);
         if changed.depth > 0 {
             for &beside in changed
                 .beside
@@ -370,7 +380,7 @@ fn fired<'a>(bound: &'a Bound, clause: &'a Clause, names: &mut Names) -> Vec<Sel
                 matches!(item, Item::Row(..)) && changed.depth == 0 && number == changed.number;
             number += count(item);
             if !is_changed {
-                select.items(std::slice::from_ref(item), &Wanted(bound), names);
+                select.items(std::slice::from_ref(item), &Wanted(bound, size), names);
             }
         }
         found.push(select);
@@ -388,23 +398,23 @@ fn count(item: &Item) -> usize {
 }
 
 /// Refuses what the constraints of the Dejima table refuse.
-fn constraints(bound: &Bound) -> String {
+fn constraints(bound: &Bound, size: Size) -> String {
     let of_view = bound
         .program
         .constraints
         .iter()
         .filter(|constraint| constraint.scope == Scope::View);
     of_view
-        .map(|constraint| refuse_if(bound, constraint))
+        .map(|constraint| refuse_if(bound, size, constraint))
         .collect()
 }
 
-fn refuse_if(bound: &Bound, constraint: &Constraint) -> String {
+fn refuse_if(bound: &Bound, size: Size, constraint: &Constraint) -> String {
     let names = &mut Names::default();
     let broken: BTreeSet<String> = of_body(&bound.program, &constraint.body, &[])
         .iter()
         .flat_map(|clause| {
-            let fired = fired(bound, clause, names);
+            let fired = fired(bound, size, clause, names);
             fired.iter().map(Select::exists).collect::<Vec<_>>()
         })
         .collect();
@@ -420,7 +430,7 @@ fn refuse_if(bound: &Bound, constraint: &Constraint) -> String {
 }
 
 /// After all is written the Dejima table shows what came, and shows nothing under keys that went.
-fn check(bound: &Bound, table: &str) -> String {
+fn check(bound: &Bound, size: Size, table: &str) -> String {
     let found = |name: &str| {
         let selects = shown(
             bound,
@@ -431,12 +441,14 @@ fn check(bound: &Bound, table: &str) -> String {
         united(&selects)
     };
     format!(
-        "IF EXISTS (SELECT FROM dejima.members(come) AS c WHERE NOT EXISTS ({come}))
-  OR EXISTS (SELECT FROM dejima.members(gone) AS g, LATERAL ({gone}) AS s WHERE NOT {comes}) THEN
+        "IF EXISTS (SELECT FROM {come_rows} AS c WHERE NOT EXISTS ({come}))
+  OR EXISTS (SELECT FROM {gone_rows} AS g, LATERAL ({gone}) AS s WHERE NOT {comes}) THEN
   PERFORM dejima.refuse_lost({table});
 END IF;",
         come = found("c"),
         gone = found("g"),
-        comes = is_among("g", &key_pairs(bound), "dejima.members(come)"),
+        comes = is_among("g", &key_pairs(bound), &size.members("come")),
+        gone_rows = size.members("gone"),
+        come_rows = size.members("come"),
     )
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Size;
 use super::get::{is_among, source_columns, source_pairs};
 use super::select::same;
 use crate::strategy::bound::Bound;
@@ -12,7 +13,7 @@ use crate::strategy::program::{ConstraintKind, RelationId};
 use crate::strategy::{identifier, literal};
 
 /// The statements that write all base tables.
-pub(super) fn all(bound: &Bound, written: &[RelationId]) -> String {
+pub(super) fn all(bound: &Bound, size: Size, written: &[RelationId]) -> String {
     let ordered = referred_first(bound, written);
     let is_referred = |relation: &RelationId| {
         refers_to_itself(bound, *relation) || references(bound).any(|(_, to)| to == *relation)
@@ -23,11 +24,11 @@ pub(super) fn all(bound: &Bound, written: &[RelationId]) -> String {
         .rev()
         .filter(|relation| !is_referred(relation))
     {
-        text += &delete(bound, *relation);
+        text += &delete(bound, size, *relation);
     }
     for &relation in &ordered {
         // An update may refer to what is inserted, or make room for it.
-        let mut steps = [update(bound, relation), insert(bound, relation)];
+        let mut steps = [update(bound, size, relation), insert(bound, size, relation)];
         if refers_to_itself(bound, relation) {
             steps.reverse();
         }
@@ -38,7 +39,7 @@ pub(super) fn all(bound: &Bound, written: &[RelationId]) -> String {
         .rev()
         .filter(|relation| is_referred(relation))
     {
-        text += &delete(bound, *relation);
+        text += &delete(bound, size, *relation);
     }
     text
 }
@@ -87,14 +88,14 @@ fn referred_first(bound: &Bound, written: &[RelationId]) -> Vec<RelationId> {
 }
 
 /// Rows of the array that have no partner under the same key in the other one.
-fn alone(bound: &Bound, relation: RelationId, name: &str, other: &str) -> String {
+fn alone(bound: &Bound, size: Size, relation: RelationId, name: &str, other: &str) -> String {
     match &bound.source(relation).key {
         Some(key) => format!(
             "NOT {}",
             is_among(
                 name,
                 &source_pairs(bound, relation, key),
-                &format!("dejima.members({other}_{relation})")
+                &size.members(&format!("{other}_{relation}"))
             )
         ),
         None => "true".to_owned(),
@@ -134,47 +135,49 @@ fn texts(bound: &Bound, relation: RelationId) -> (String, String) {
     (literal(bound.table.as_str()), base)
 }
 
-fn delete(bound: &Bound, relation: RelationId) -> String {
+fn delete(bound: &Bound, size: Size, relation: RelationId) -> String {
     let (table, base) = texts(bound, relation);
     let deleted = format!("deleted_{relation}");
+    let rows = size.members(&deleted);
     let concerned = format!(
         "{} AND {}",
         alike(bound, relation, "t", "d", &all_columns(bound, relation)),
-        alone(bound, relation, "d", "inserted")
+        alone(bound, size, relation, "d", "inserted")
     );
     // Without a key rows alike are one row, however many there are.
     let count = match bound.source(relation).key {
         Some(_) => format!(
             "  GET DIAGNOSTICS done = ROW_COUNT;
-  IF done <> (SELECT count(*) FROM dejima.members({deleted}) AS d WHERE {}) THEN
-    IF EXISTS (SELECT FROM {base} AS t, dejima.members({deleted}) AS d WHERE {concerned}) THEN
+  IF done <> (SELECT count(*) FROM {rows} AS d WHERE {}) THEN
+    IF EXISTS (SELECT FROM {base} AS t, {rows} AS d WHERE {concerned}) THEN
       PERFORM dejima.refuse_dropped({table}, {});
     END IF;
     PERFORM dejima.refuse_stale({table});
   END IF;\n",
-            alone(bound, relation, "d", "inserted"),
+            alone(bound, size, relation, "d", "inserted"),
             literal(&base),
         ),
         None => String::new(),
     };
     format!(
         "IF cardinality({deleted}) > 0 THEN
-  DELETE FROM {base} AS t USING dejima.members({deleted}) AS d WHERE {concerned};
+  DELETE FROM {base} AS t USING {rows} AS d WHERE {concerned};
 {count}END IF;\n"
     )
 }
 
-fn insert(bound: &Bound, relation: RelationId) -> String {
+fn insert(bound: &Bound, size: Size, relation: RelationId) -> String {
     let (table, base) = texts(bound, relation);
     let inserted = format!("inserted_{relation}");
+    let rows = size.members(&inserted);
     let columns = source_columns(bound.source(relation), &all_columns(bound, relation));
     let values: Vec<_> = columns.iter().map(|column| format!("i.{column}")).collect();
-    let is_alone = alone(bound, relation, "i", "deleted");
+    let is_alone = alone(bound, size, relation, "i", "deleted");
     format!(
         "IF cardinality({inserted}) > 0 THEN
-  INSERT INTO {base} ({columns}) SELECT {values} FROM dejima.members({inserted}) AS i WHERE {is_alone};
+  INSERT INTO {base} ({columns}) SELECT {values} FROM {rows} AS i WHERE {is_alone};
   GET DIAGNOSTICS done = ROW_COUNT;
-  IF done <> (SELECT count(*) FROM dejima.members({inserted}) AS i WHERE {is_alone}) THEN
+  IF done <> (SELECT count(*) FROM {rows} AS i WHERE {is_alone}) THEN
     PERFORM dejima.refuse_dropped({table}, {});
   END IF;
 END IF;\n",
@@ -185,7 +188,7 @@ END IF;\n",
 }
 
 /// One UPDATE for each set of changed columns, so that a base table's UPDATE OF triggers see the truth.
-fn update(bound: &Bound, relation: RelationId) -> String {
+fn update(bound: &Bound, size: Size, relation: RelationId) -> String {
     let Some(key) = &bound.source(relation).key else {
         return String::new();
     };
@@ -218,7 +221,9 @@ fn update(bound: &Bound, relation: RelationId) -> String {
     let changed = format!("array_remove(ARRAY[{}], NULL)", changed.join(", "));
     let pairs = |deleted: &str, inserted: &str| {
         format!(
-            "dejima.members({deleted}) AS d JOIN dejima.members({inserted}) AS i ON {}",
+            "{} AS d JOIN {} AS i ON {}",
+            size.members(deleted),
+            size.members(inserted),
             alike(bound, relation, "d", "i", key)
         )
     };
@@ -257,13 +262,14 @@ FOR changed, expected IN SELECT {changed}, count(*) FROM {here} GROUP BY 1 LOOP
     GET DIAGNOSTICS done = ROW_COUNT;
   END IF;
   IF done <> expected THEN
-    IF EXISTS (SELECT FROM {base} AS t, dejima.members(deleted_{relation}) AS d WHERE {still}) THEN
+    IF EXISTS (SELECT FROM {base} AS t, {deleted} AS d WHERE {still}) THEN
       PERFORM dejima.refuse_dropped({table}, {base_text});
     END IF;
     PERFORM dejima.refuse_stale({table});
   END IF;
 END LOOP;
 END IF;\n",
+        deleted = size.members(&format!("deleted_{relation}")),
         head = literal(head),
         rest = literal(rest),
         assignments = assignments.join(", "),

@@ -173,7 +173,7 @@ async fn nulls_dates_and_numerics_go_both_ways() {
         .expect_err("it would not be shown");
     assert_eq!(
         error.code().map(|code| code.code()),
-        Some("23514"),
+        Some("44000"),
         "{error:?}"
     );
 }
