@@ -254,3 +254,42 @@ fn call(
         span,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::strategy::language::{File, Format, read};
+
+    /// The put rules of a view with that condition.
+    fn rules(condition: &str) -> String {
+        let text = format!(
+            "CREATE TABLE t (id int PRIMARY KEY, k text NOT NULL); CREATE VIEW v AS SELECT id, k FROM t WHERE {condition}"
+        );
+        let file = File {
+            name: "view.sql",
+            text: &text,
+        };
+        let reading = read(file, Format::Sql, None).remove(0);
+        assert!(
+            reading.program.is_some(),
+            "{condition}: {:?}",
+            reading.findings
+        );
+        reading.document.to_string()
+    }
+
+    #[test]
+    fn what_postgresql_makes_of_a_condition_means_the_same() {
+        for (written, printed) in [
+            ("k IN ('a', 'b')", "(k = ANY (ARRAY['a'::text, 'b'::text]))"),
+            (
+                "k NOT IN ('a', 'b')",
+                "(k <> ALL ((ARRAY['a'::text, 'b'::text])::text[]))",
+            ),
+            ("k LIKE 'a%'", "(k ~~ 'a%'::text)"),
+            ("k NOT LIKE 'a%'", "(k !~~ 'a%'::text)"),
+        ] {
+            assert_eq!(rules(written), rules(printed), "{written}");
+        }
+        assert_ne!(rules("k IN ('a')"), rules("k NOT IN ('a')"));
+    }
+}
