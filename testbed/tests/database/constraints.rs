@@ -17,7 +17,7 @@ const BOOKING: &str = "CREATE TABLE room (id integer PRIMARY KEY, floor integer 
     CREATE TABLE booking (id integer PRIMARY KEY, floor integer NOT NULL, door integer NOT NULL, guest text NOT NULL UNIQUE,
       kind text CHECK (kind IN ('day', 'week')), nights integer NOT NULL CHECK (nights BETWEEN 1 AND 30),
       note text, paid numeric(8,2), FOREIGN KEY (floor, door) REFERENCES room (floor, door),
-      CHECK (note IS NOT NULL OR paid >= 0.5), CHECK (guest LIKE 'G%' AND NOT length(guest) > 20));";
+      CHECK (note IS NOT NULL OR paid >= 0.5), CHECK (guest LIKE 'G%' AND guest NOT LIKE 'Go%' AND note NOT IN ('a', 'b') AND NOT length(guest) > 20));";
 const BOOKED: &str = "-- put: read room
     CREATE VIEW \"T\" AS SELECT b.id, b.guest, b.nights, b.kind, b.note, b.paid, b.floor, b.door FROM booking b";
 
@@ -209,6 +209,15 @@ async fn what_the_strategy_says_is_found_however_postgresql_writes_it() {
     assert_eq!(found(&database, &booked()).await, []);
     let made = "SELECT count(*) FROM pg_class WHERE relnamespace = 'dejima'::regnamespace AND relname = 'dejima condition'";
     assert_eq!(bed.admin(made), "0", "the comparison leaves nothing");
+    // The same, as PostgreSQL writes it.
+    let checks = bed.admin(
+        "SELECT string_agg(', ' || pg_get_constraintdef(oid), '') FROM pg_constraint WHERE conrelid = 'booking'::regclass AND contype = 'c'",
+    );
+    let unchecked = BOOKING.replace(" CHECK (kind IN ('day', 'week'))", "");
+    let unchecked = unchecked.replace(" CHECK (nights BETWEEN 1 AND 30)", "");
+    let (start, _) = unchecked.split_once(",\n      CHECK").expect("they end it");
+    let dumped = programmed(&format!("{start}{checks}); {BOOKED}"));
+    assert_eq!(found(&database, &dumped).await, []);
     // The same, as a domain demands it.
     database.declare(&[]).await.unwrap();
     bed.admin(
@@ -216,6 +225,23 @@ async fn what_the_strategy_says_is_found_however_postgresql_writes_it() {
          ALTER TABLE booking DROP CONSTRAINT booking_kind_check, ALTER kind TYPE kind",
     );
     assert_eq!(found(&database, &booked()).await, []);
+}
+
+/// A type that only the operator's search_path finds; and partitions, of which PostgreSQL keeps a foreign key each.
+#[tokio::test]
+async fn what_stands_elsewhere_is_found() {
+    let mood = "CREATE TABLE t (id integer PRIMARY KEY, part integer NOT NULL REFERENCES part,
+        mood public.mood NOT NULL CHECK (mood <> 'bad'::mood));";
+    let base = format!(
+        "CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE TABLE part (id integer PRIMARY KEY) PARTITION BY HASH (id);
+         CREATE TABLE half PARTITION OF part FOR VALUES WITH (MODULUS 1, REMAINDER 0); {mood}"
+    );
+    let (_bed, database) = ready("constraints_elsewhere", &base).await;
+    let table = programmed(&format!(
+        "CREATE TABLE part (id integer PRIMARY KEY); {mood} -- put: read part
+         CREATE VIEW \"T\" AS SELECT id, part, mood FROM t"
+    ));
+    assert_eq!(found(&database, &table).await, []);
 }
 
 /// A key under which NULLs are the same, and a foreign key that wants all or nothing, demand more than the strategy says.

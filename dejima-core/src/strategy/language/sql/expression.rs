@@ -48,6 +48,14 @@ pub(super) fn expression(expr: &Expr, places: &Places, columns: &Columns<'_>) ->
             SqlUnary::Plus => of(operand),
             _ => Err(unsupported(span, "this operator")),
         },
+        Expr::BinaryOp {
+            left,
+            op: SqlOperator::PGNotLikeMatch,
+            right,
+        } => {
+            let like = Expression::binary(BinaryOperator::Like, of(left)?, of(right)?);
+            Ok(spanned(not(like), span))
+        }
         Expr::BinaryOp { left, op, right } => {
             let operator =
                 operator(op).ok_or_else(|| unsupported(span, &format!("the operator {op}")))?;
@@ -93,18 +101,23 @@ pub(super) fn expression(expr: &Expr, places: &Places, columns: &Columns<'_>) ->
             list,
             negated,
         } => {
-            let operand = of(operand)?;
-            let mut any: Option<Expression> = None;
-            for item in list {
-                let equal = Expression::binary(BinaryOperator::Equal, operand.clone(), of(item)?);
-                any = Some(match any {
-                    None => equal,
-                    Some(before) => Expression::binary(BinaryOperator::Or, before, equal),
-                });
-            }
+            let list = list.iter().map(of).collect::<Read<Vec<_>>>()?;
+            let any = among(&of(operand)?, list);
             let any = any.ok_or_else(|| unsupported(span, "an empty list"))?;
             Ok(spanned(if *negated { not(any) } else { any }, span))
         }
+        // As PostgreSQL writes IN; the next is NOT IN.
+        Expr::AnyOp {
+            left,
+            compare_op: SqlOperator::Eq,
+            right,
+            ..
+        } => in_array(of(left)?, right, span),
+        Expr::AllOp {
+            left,
+            compare_op: SqlOperator::NotEq,
+            right,
+        } => in_array(of(left)?, right, span).map(|any| spanned(not(any), span)),
         Expr::Like {
             negated,
             any: false,
@@ -121,6 +134,27 @@ pub(super) fn expression(expr: &Expr, places: &Places, columns: &Columns<'_>) ->
             Box::new(finding.note("what the checks cannot compute they cannot prove"))
         }),
     }
+}
+
+/// Equal to one of a list.
+fn among(operand: &Expression, list: Vec<Expression>) -> Option<Expression> {
+    let equal = |item| Expression::binary(BinaryOperator::Equal, operand.clone(), item);
+    let or = |left, right| Expression::binary(BinaryOperator::Or, left, right);
+    list.into_iter().map(equal).reduce(or)
+}
+
+/// Equal to one of an array of constants.
+fn in_array(operand: Expression, array: &Expr, span: Span) -> Read<Expression> {
+    let list = match array {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => {
+            return in_array(operand, inner, span);
+        }
+        Expr::Array(array) => array.elem.iter().map(|item| constant(item, span)).collect(),
+        _ => None,
+    };
+    let any = list.and_then(|list| among(&operand, list));
+    let any = any.ok_or_else(|| unsupported(span, "this array"))?;
+    Ok(spanned(any, span))
 }
 
 /// A constant, with or without a cast to its type.
@@ -185,6 +219,8 @@ fn operator(operator: &SqlOperator) -> Option<BinaryOperator> {
         SqlOperator::GtEq => BinaryOperator::GreaterOrEqual,
         SqlOperator::And => BinaryOperator::And,
         SqlOperator::Or => BinaryOperator::Or,
+        // As PostgreSQL writes LIKE.
+        SqlOperator::PGLikeMatch => BinaryOperator::Like,
         _ => return None,
     })
 }
@@ -217,4 +253,43 @@ fn call(
         ExpressionKind::Call(known, arguments),
         span,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::strategy::language::{File, Format, read};
+
+    /// The put rules of a view with that condition.
+    fn rules(condition: &str) -> String {
+        let text = format!(
+            "CREATE TABLE t (id int PRIMARY KEY, k text NOT NULL); CREATE VIEW v AS SELECT id, k FROM t WHERE {condition}"
+        );
+        let file = File {
+            name: "view.sql",
+            text: &text,
+        };
+        let reading = read(file, Format::Sql, None).remove(0);
+        assert!(
+            reading.program.is_some(),
+            "{condition}: {:?}",
+            reading.findings
+        );
+        reading.document.to_string()
+    }
+
+    #[test]
+    fn what_postgresql_makes_of_a_condition_means_the_same() {
+        for (written, printed) in [
+            ("k IN ('a', 'b')", "(k = ANY (ARRAY['a'::text, 'b'::text]))"),
+            (
+                "k NOT IN ('a', 'b')",
+                "(k <> ALL ((ARRAY['a'::text, 'b'::text])::text[]))",
+            ),
+            ("k LIKE 'a%'", "(k ~~ 'a%'::text)"),
+            ("k NOT LIKE 'a%'", "(k !~~ 'a%'::text)"),
+        ] {
+            assert_eq!(rules(written), rules(printed), "{written}");
+        }
+        assert_ne!(rules("k IN ('a')"), rules("k NOT IN ('a')"));
+    }
 }
