@@ -18,7 +18,8 @@ use crate::name::TableName;
 use crate::strategy::program::RelationId;
 use crate::strategy::{
     BaseColumn, BaseConstraint, BaseRule, BaseTable, Bound, Conditions, Declaration, Invalid,
-    Names, Plan, RowCondition, Source, Strategy, TableDeclaration, TableProgram, identifier, plan,
+    Known, Names, Plan, RowCondition, Source, Strategy, TableDeclaration, TableProgram, identifier,
+    plan,
 };
 
 /// What is not so any more goes first, what is new comes second; of what only some rely on, what they do.
@@ -304,28 +305,32 @@ impl Database {
 fn chosen_by_strategy(strategy: &Strategy) -> Vec<String> {
     let hidden = strategy.hidden.iter().map(|hidden| &hidden.column);
     let key = unique_key(&strategy.key.columns);
-    chosen(&strategy.base, hidden.map(hidden_column).chain([key]))
+    let said = said(&strategy.known, &strategy.base);
+    chosen(
+        &strategy.base,
+        hidden.map(hidden_column).chain([key]).chain(said),
+    )
 }
 
 /// What a program relies on in its base tables: all columns that it names, and the constraints that it says.
 fn chosen_by_program(bound: &Bound) -> Vec<String> {
     let of = |(relation, source): (&RelationId, &Source)| {
         let base = &source.base;
-        let said = bound.known.get(relation).map(|known| known.said.iter());
-        let own = said
-            .into_iter()
-            .flatten()
-            .filter(|said| said.table == base.sql_name());
-        let constraints = own.map(|said| match &said.rule {
-            BaseRule::Key { columns, .. } => unique_key(columns),
-            _ => format!("constraint {}", said.definition),
-        });
-        chosen(
-            base,
-            source.columns.iter().map(hidden_column).chain(constraints),
-        )
+        let known = bound.known.get(relation).into_iter();
+        let said = known.flat_map(|known| said(known, base));
+        chosen(base, source.columns.iter().map(hidden_column).chain(said))
     };
     bound.sources.iter().flat_map(of).collect()
+}
+
+/// The base table's constraints that a strategy says.
+fn said(known: &Known, base: &BaseTable) -> impl Iterator<Item = String> {
+    let own = base.sql_name();
+    let said = known.said.iter().filter(move |said| said.table == own);
+    said.map(|said| match &said.rule {
+        BaseRule::Key { columns, .. } => unique_key(columns),
+        _ => format!("constraint {}", said.definition),
+    })
 }
 
 // As dejima.shape_of calls them.

@@ -84,7 +84,7 @@ impl DeclaredTable {
                 columns: columns
                     .map(|column| (column.name.clone(), column.type_name.clone()))
                     .collect(),
-                known: Known::default(),
+                known: strategy.known.clone(),
             }],
             condition: strategy.condition.clone(),
         }

@@ -71,6 +71,8 @@ pub struct Strategy {
     /// What an insert writes into base columns that the Dejima table does not show; what is not named here
     /// gets the base table's own DEFAULT.
     pub hidden: Vec<HiddenColumn>,
+    /// What is known of the base table's constraints; a declaration says nothing of them.
+    pub known: Known,
 }
 
 /// A base column that a Dejima table does not show and that its inserts write all the same.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::capture::Logged;
 use super::{
-    BaseColumn, BaseTable, Bound, Declaration, HiddenColumn, Strategy, Unbound, UniqueKey, capture,
-    identifier, put, sql, view,
+    BaseColumn, BaseTable, Bound, Declaration, HiddenColumn, Known, Strategy, Unbound, UniqueKey,
+    capture, identifier, put, sql, view,
 };
 use crate::delta::{Column, ColumnIndex, Schema};
 use crate::name::{IDENTIFIER_BYTES_MAX, TableName};
@@ -396,6 +396,7 @@ impl<'a> Mapped<'a> {
             condition: self.declaration.condition.clone(),
             key: self.unique.clone(),
             hidden: self.hidden(all)?,
+            known: Known::default(),
         })
     }
 

@@ -37,6 +37,7 @@ pub(in crate::strategy) fn mapping(bound: &Bound) -> Option<Strategy> {
         condition: rows_shown(bound, relation, clause, row, tests),
         key: key(bound, source, &shown)?,
         hidden: hidden(bound, relation, &shown)?,
+        known: bound.known.get(&relation).cloned().unwrap_or_default(),
     })
 }
 
