@@ -32,7 +32,7 @@ bench:
 capture-bench:
     cargo bench --locked --package dejima-peer --bench capture
 
-# The same for strategies: each claim, the figure, and whether it holds.
+# The same for strategies: each claim, the figure, and whether it holds; fails if one does not. One turn takes about a quarter of an hour.
 strategy-bench TURNS="3":
     cargo bench --locked --package dejima-peer --bench capture -- {{TURNS}} strategies
 

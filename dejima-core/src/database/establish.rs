@@ -15,10 +15,11 @@ const TRIGGERS_WORK: &str = "SELECT coalesce(bool_and(p.state IN ('O', 'A')), fa
 const VIEW_EXISTS: &str = "SELECT to_regclass($1) IS NOT NULL";
 /// The functions of the part called `$1`, and the families that they lock, if they do.
 const DERIVE_WORKS: &str = "
-SELECT count(p.oid) = 3 AND (NOT bool_or(p.prosrc LIKE '%dejima.family%') OR EXISTS (
+SELECT count(p.oid) = count(*) AND (NOT bool_or(p.prosrc LIKE '%dejima.family%') OR EXISTS (
   SELECT FROM dejima.family AS f WHERE f.dejima_table = substring($1 FROM '\\d+$')::integer))
-FROM unnest(ARRAY['', '_few', '_many']) AS s(suffix)
-LEFT JOIN pg_proc AS p ON p.oid = to_regprocedure(format('dejima.derive_%s%s()', substring($1 FROM '\\d+$'), s.suffix))";
+FROM dejima.generated AS g, regexp_matches(g.removing, 'dejima\\.\\w+\\([^)]*\\)', 'g') AS f(signature)
+LEFT JOIN pg_proc AS p ON p.oid = to_regprocedure(f.signature[1])
+WHERE g.part = $1";
 /// In reverse of the order of creation: what depends goes first.
 const REMOVAL: [&str; 5] = ["dispatcher", "capture", "put", "derive", "view"];
 

@@ -5,55 +5,43 @@
 //! table as it was is compared with the Dejima table as it is. So every base table's change counts once, whichever sides of
 //! a join changed and in whatever order, and what is the same in the end is no change.
 //!
-//! Two transactions that each see not yet what the other changed could both miss a row that only both together make. So each
-//! locks the families that it touches (Asano et al., section 4.1, lock the family of a record): values by which rows are joined,
-//! and keys, as numbers in `dejima.family`. Who had to wait looks again, at what the other has left.
+//! If only one base table changed, there is a shorter way (`alone`). What other transactions do at the same time, `family` sees to.
 
 use std::collections::BTreeSet;
 
+use super::alone;
 use super::expression::{condition, expression};
+use super::family::{self, FAMILIES, needs_families};
 use super::get::{
     Now, asked_by_key, get_clauses, is_among, key_columns, shown, source_columns, source_pairs,
     united, view_columns,
 };
-use super::occurrence::{Atom, join_variables, ways};
+use super::occurrence::{Atom, ways};
 use super::select::{Names, Select, Tables, variables};
 use super::unfold::{Clause, Item};
 use super::{FEW_ROWS_MAX, ROWS_MAX, Size, derive_function};
 use crate::strategy::bound::Bound;
 use crate::strategy::capture::columns_text;
 use crate::strategy::program::{Argument, Expr, RelationId, VariableId};
-use crate::strategy::value::Sort;
 use crate::strategy::{identifier, literal, text};
-
-/// How many families a Dejima table has. Transactions that share none by chance, but have the same number, wait for each other.
-pub(super) const FAMILIES: u32 = 1024;
 
 /// Creates the functions.
 pub(super) fn create(bound: &Bound) -> String {
     let function = derive_function(bound);
-    let of_size = |size: Size| {
-        let (suffix, settings) = (size.suffix(), size.settings());
-        let body = body(bound, size == Size::Few);
+    let worked = worked(bound).into_iter().map(|(suffix, size, body)| {
+        let settings = size.settings();
         format!(
             "CREATE OR REPLACE FUNCTION {function}_{suffix}() RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
              REVOKE ALL ON FUNCTION {function}_{suffix}() FROM PUBLIC;\n",
             literal(&body)
         )
-    };
-    let choose = format!(
-        "\nBEGIN\nIF (SELECT count(*) < 3 AND sum(greatest(array_length(s.old, 2), array_length(s.new, 2))) <= {FEW_ROWS_MAX} \
-         FROM (SELECT p.old, p.new FROM dejima.pending AS p WHERE {} LIMIT 3) AS s) THEN\n  \
-           PERFORM {function}_few();\nELSE\n  PERFORM {function}_many();\nEND IF;\nEND\n",
-        logged(bound)
-    );
+    });
     format!(
-        "{}{}CREATE OR REPLACE FUNCTION {function}() RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS {};\n\
+        "{}CREATE OR REPLACE FUNCTION {function}() RETURNS void LANGUAGE plpgsql AS {};\n\
          REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;\n\
          INSERT INTO dejima.family (dejima_table, number) SELECT {}, g FROM generate_series(0, {}) AS g ON CONFLICT DO NOTHING",
-        of_size(Size::Few),
-        of_size(Size::Many),
-        literal(&choose),
+        worked.collect::<String>(),
+        literal(&choose(bound)),
         bound.id,
         if needs_families(bound) {
             FAMILIES.to_string() + " - 1"
@@ -66,33 +54,99 @@ pub(super) fn create(bound: &Bound) -> String {
 /// Drops them.
 pub(super) fn remove(bound: &Bound) -> String {
     let function = derive_function(bound);
+    let worked = worked(bound).into_iter();
+    let names: String = worked
+        .map(|(suffix, ..)| format!(", {function}_{suffix}()"))
+        .collect();
     format!(
-        "DROP FUNCTION IF EXISTS {function}(), {function}_few(), {function}_many();\n\
+        "DROP FUNCTION IF EXISTS {function}(){names};\n\
          DELETE FROM dejima.family WHERE dejima_table = {}",
         bound.id
     )
 }
 
-fn body(bound: &Bound, is_few: bool) -> String {
-    let lock = if needs_families(bound) {
-        lock(bound, &logged(bound))
+/// The functions that do the work, each with the end of its name: for changes of one base table alone, and of several.
+fn worked(bound: &Bound) -> Vec<(String, Size, String)> {
+    let mut found = Vec::new();
+    for size in [Size::Few, Size::Many] {
+        for relation in alone::tables(bound) {
+            let suffix = format!("{relation}_{}", size.suffix());
+            let body = body(
+                bound,
+                &family::lock_alone(bound, relation),
+                &log_alone(bound, relation),
+            );
+            found.push((suffix, size, body));
+        }
+        let body = body(
+            bound,
+            &family::lock_derived(bound),
+            &log_all(bound, size == Size::Few),
+        );
+        found.push((size.suffix().to_owned(), size, body));
+    }
+    found
+}
+
+/// Chooses by how much is logged, and of what. More than two statements are many.
+fn choose(bound: &Bound) -> String {
+    let function = derive_function(bound);
+    let by_size = |name: &str| {
+        format!(
+            "IF is_few THEN\n    PERFORM {function}{name}_few();\n  ELSE\n    PERFORM {function}{name}_many();\n  END IF;\n"
+        )
+    };
+    let alone: String = alone::tables(bound)
+        .iter()
+        .map(|relation| {
+            let perform = by_size(&format!("_{relation}"));
+            format!("IF first = {relation} AND last = {relation} THEN\n  {perform}ELS")
+        })
+        .collect();
+    let all = by_size("");
+    let work = if alone.is_empty() {
+        all
     } else {
-        String::new()
+        format!("{alone}E\n  {all}END IF;\n")
+    };
+    format!(
+        "
+DECLARE
+  statements bigint;
+  first integer;
+  last integer;
+  is_few boolean;
+BEGIN
+SELECT count(*), min(s.relation), max(s.relation),
+  count(*) < 3 AND sum(greatest(array_length(s.old, 2), array_length(s.new, 2))) <= {FEW_ROWS_MAX}
+INTO statements, first, last, is_few
+FROM (SELECT p.relation, p.old, p.new FROM dejima.pending AS p WHERE {logged} LIMIT 3) AS s;
+IF statements = 0 THEN
+  RETURN;
+ELSIF statements = 3 THEN
+  SELECT min(p.relation), max(p.relation) INTO first, last FROM dejima.pending AS p WHERE {logged};
+END IF;
+{work}END
+",
+        logged = logged(bound),
+    )
+}
+
+fn body(bound: &Bound, lock: &str, log: &str) -> String {
+    let declared = if lock.is_empty() {
+        ""
+    } else {
+        family::DECLARED
     };
     format!(
         "
 #variable_conflict use_column
-DECLARE
-  asked integer[];
-  held integer[] := '{{}}';
-  before text;
-BEGIN
+{declared}BEGIN
 {lock}
-{log};
+{log}
 DELETE FROM dejima.pending AS p WHERE {logged};
 END
 ",
-        log = log(bound, is_few),
         logged = logged(bound),
     )
 }
@@ -105,35 +159,8 @@ pub(super) fn logged(bound: &Bound) -> String {
     )
 }
 
-/// Whether several base rows, or several rules, can have a part in one row.
-fn needs_families(bound: &Bound) -> bool {
-    let clauses = get_clauses(bound);
-    clauses.len() > 1 || clauses.iter().any(|clause| Atom::all(clause).len() > 1)
-}
-
-/// Locks the families of all that changed, and again if it had to wait, for then there may be others.
-fn lock(bound: &Bound, logged: &str) -> String {
-    format!(
-        "LOOP
-  before := pg_current_snapshot()::text;
-  WITH {changes}, keys AS MATERIALIZED ({keys})
-  SELECT array_agg(DISTINCT f.number ORDER BY f.number) INTO asked
-  FROM (SELECT (hash & {mask})::integer FROM ({hashes}) AS h(hash)) AS f(number) WHERE f.number <> ALL (held);
-  EXIT WHEN asked IS NULL;
-  UPDATE dejima.family AS f SET touched = f.touched + 1 WHERE f.dejima_table = {id} AND f.number = ANY (asked);
-  held := held || asked;
-  EXIT WHEN pg_current_snapshot()::text = before;
-END LOOP;",
-        changes = changes(bound, logged),
-        keys = keys(bound),
-        mask = FAMILIES - 1,
-        hashes = hashes(bound).join("\nUNION ALL\n"),
-        id = bound.id,
-    )
-}
-
-/// Base rows that came and went, as queries by name.
-fn changes(bound: &Bound, logged: &str) -> String {
+/// Base rows that came and went, as queries by name; perhaps of one base table only.
+pub(super) fn changes(bound: &Bound, only: Option<RelationId>, logged: &str) -> String {
     let of = |(&relation, source): (&RelationId, &crate::strategy::bound::Source)| {
         let columns = || 1..=source.columns.len();
         let typed = columns().zip(&source.columns).map(|(at, column)| {
@@ -160,11 +187,13 @@ GROUP BY {cells} HAVING sum(i.sign) <> 0)",
             cells = cells.join(", "),
         )
     };
-    bound.sources.iter().map(of).collect::<Vec<_>>().join(", ")
+    let is_meant = |(relation, _): &(&RelationId, _)| only.is_none_or(|only| **relation == only);
+    let sources = bound.sources.iter().filter(is_meant);
+    sources.map(of).collect::<Vec<_>>().join(", ")
 }
 
 /// The query of what came and went of a base table.
-fn net(relation: RelationId) -> String {
+pub(super) fn net(relation: RelationId) -> String {
     format!("\"dejima net {relation}\"")
 }
 
@@ -247,7 +276,7 @@ impl Tables for Was<'_> {
 }
 
 /// The base tables as they were and as they are.
-struct Ever<'a>(&'a Bound);
+pub(super) struct Ever<'a>(pub(super) &'a Bound);
 
 impl Tables for Ever<'_> {
     fn rows(&self, relation: RelationId, _: &[Option<String>], _: &mut Names) -> String {
@@ -275,27 +304,34 @@ fn now_and_before(bound: &Bound, relation: RelationId, is_marked: bool, conditio
 }
 
 /// A clause seen from one of its atoms that changed.
-struct Seen<'a> {
+pub(super) struct Seen<'a> {
     clause: &'a Clause,
     atoms: &'a [Atom],
-    select: Select<'a>,
+    pub(super) select: Select<'a>,
 }
 
 impl<'a> Seen<'a> {
-    fn from(
+    pub(super) fn from(
         bound: &'a Bound,
         clause: &'a Clause,
         atoms: &'a [Atom],
         changed: &Atom,
         names: &mut Names,
     ) -> Self {
+        Self::of(bound, clause, atoms, changed, &net(changed.relation), names)
+    }
+
+    /// From these rows of the changed one.
+    pub(super) fn of(
+        bound: &'a Bound,
+        clause: &'a Clause,
+        atoms: &'a [Atom],
+        changed: &Atom,
+        rows: &str,
+        names: &mut Names,
+    ) -> Self {
         let mut select = Select::new(bound, &clause.variables);
-        select.row(
-            changed.relation,
-            &changed.arguments,
-            &net(changed.relation),
-            names,
-        );
+        select.row(changed.relation, &changed.arguments, rows, names);
         Self {
             clause,
             atoms,
@@ -303,9 +339,9 @@ impl<'a> Seen<'a> {
         }
     }
 
-    fn join(&mut self, bound: &Bound, number: usize, names: &mut Names) {
+    pub(super) fn join(&mut self, number: usize, tables: &dyn Tables, names: &mut Names) {
         let atom = &self.atoms[number];
-        let rows = Ever(bound).rows(atom.relation, &[], names);
+        let rows = tables.rows(atom.relation, &[], names);
         self.select
             .row(atom.relation, &atom.arguments, &rows, names);
     }
@@ -335,7 +371,7 @@ impl<'a> Seen<'a> {
 }
 
 /// The keys under which the Dejima table can have changed.
-fn keys(bound: &Bound) -> String {
+pub(super) fn keys(bound: &Bound) -> String {
     let view = bound.program.view;
     let names = &mut Names::default();
     let columns = key_columns(bound);
@@ -345,7 +381,7 @@ fn keys(bound: &Bound) -> String {
         for changed in &atoms {
             let mut seen = Seen::from(bound, clause, &atoms, changed, names);
             for number in needed(&atoms, changed, &key_variables(bound, clause)) {
-                seen.join(bound, number, names);
+                seen.join(number, &Ever(bound), names);
             }
             seen.compute();
             let values = seen.select.values(view, &clause.head);
@@ -419,77 +455,12 @@ fn needed(atoms: &[Atom], changed: &Atom, wanted: &BTreeSet<VariableId>) -> Vec<
     joined
 }
 
-/// For all values by which changed rows are joined, and all keys, a number.
-fn hashes(bound: &Bound) -> Vec<String> {
-    let names = &mut Names::default();
-    let key = key_columns(bound)
+/// Logs what is another row now, whatever base tables changed.
+fn log_all(bound: &Bound, is_few: bool) -> String {
+    let columns: Vec<_> = key_columns(bound)
         .iter()
-        .map(|column| format!("k.{column}"))
-        .collect::<Vec<_>>();
-    let mut selects = vec![format!(
-        "SELECT hash_record_extended(ROW(-1, {}), 0) FROM keys AS k",
-        key.join(", ")
-    )];
-    for (rule, clause) in get_clauses(bound).iter().enumerate() {
-        let atoms = Atom::all(clause);
-        let joins = join_variables(&atoms);
-        for changed in &atoms {
-            let mut told = BTreeSet::new();
-            for way in ways(&atoms, changed.number) {
-                let Some(&last) = way.last() else { continue };
-                let new: Vec<VariableId> = atoms[last]
-                    .variables()
-                    .into_iter()
-                    .filter(|variable| joins.contains(variable) && told.insert(*variable))
-                    .collect();
-                if new.is_empty() {
-                    continue;
-                }
-                let mut seen = Seen::from(bound, clause, &atoms, changed, names);
-                for &number in way.iter().filter(|&&number| number != changed.number) {
-                    seen.join(bound, number, names);
-                }
-                let values: Vec<_> = new
-                    .iter()
-                    .map(|variable| {
-                        let value = &seen.select.known[variable];
-                        let value = comparable(value, &clause.variables[*variable].sort);
-                        format!("(hash_record_extended(ROW({rule}, {variable}, {value}), 0))")
-                    })
-                    .collect();
-                selects.push(format!(
-                    "SELECT v.hash FROM (SELECT {} {}) AS h, LATERAL (VALUES {}) AS v(hash)",
-                    values
-                        .iter()
-                        .enumerate()
-                        .map(|(at, value)| format!("{value} AS h{at}"))
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                    seen.select.rest(),
-                    (0..values.len())
-                        .map(|at| format!("(h.h{at})"))
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                ));
-            }
-        }
-    }
-    selects
-}
-
-/// Values of several types that are equal have one hash as values of one type.
-fn comparable(value: &str, sort: &Sort) -> String {
-    match sort {
-        Sort::Integer | Sort::Numeric => format!("{value}::numeric"),
-        Sort::Float => format!("{value}::double precision"),
-        Sort::Text => format!("{value}::text"),
-        _ => value.to_owned(),
-    }
-}
-
-/// Logs under one number what is another row now, in sections.
-fn log(bound: &Bound, is_few: bool) -> String {
-    let key = key_columns(bound);
+        .map(|column| format!("v.{column}"))
+        .collect();
     let rows = |is_old: bool, tables: &dyn Tables| {
         let selects = shown(
             bound,
@@ -497,14 +468,50 @@ fn log(bound: &Bound, is_few: bool) -> String {
             tables,
             &mut Names::default(),
         );
-        let keys: Vec<_> = key.iter().map(|column| format!("v.{column}")).collect();
         format!(
             "SELECT {is_old}, ARRAY[{}], {} FROM keys AS k, LATERAL ({}) AS v",
             images(bound, "v").join(", "),
-            keys.join(", "),
+            columns.join(", "),
             united(&selects)
         )
     };
+    let was = rows(true, &Was { bound, is_few });
+    let now = rows(false, &Now(bound));
+    let changes = changes(bound, None, &logged(bound));
+    let changes = format!("{changes}, keys AS MATERIALIZED ({})", keys(bound));
+    log(bound, &changes, &format!("{was}\nUNION ALL\n{now}"))
+}
+
+/// The same if only one base table changed.
+fn log_alone(bound: &Bound, relation: RelationId) -> String {
+    let clauses = get_clauses(bound);
+    let columns = view_columns(bound);
+    let keys: Vec<_> = key_columns(bound)
+        .iter()
+        .map(|column| format!("v.{column}"))
+        .collect();
+    let rows: Vec<_> = alone::shown(bound, &clauses, relation, &mut Names::default())
+        .into_iter()
+        .map(|(values, went, rest)| {
+            let values = values.iter().zip(&columns);
+            let named: Vec<_> = values.map(|(value, name)| format!("{value} AS {name}")).collect();
+            format!(
+                "SELECT v.\"dejima went\", ARRAY[{}], {} FROM (SELECT {went} AS \"dejima went\", {}{rest}) AS v",
+                images(bound, "v").join(", "),
+                keys.join(", "),
+                named.join(", "),
+            )
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let changes = changes(bound, Some(relation), &logged(bound));
+    log(bound, &changes, &rows.join("\nUNION ALL\n"))
+}
+
+/// Logs rows that were and rows that are under one number, in sections: those that are not the same.
+fn log(bound: &Bound, changes: &str, rows: &str) -> String {
     // All columns in one order, whichever it is.
     let side = |side: &str| {
         let columns = (1..=bound.schema.columns.len())
@@ -517,10 +524,8 @@ fn log(bound: &Bound, is_few: bool) -> String {
     );
     format!(
         "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, section, old, new)
-WITH {changes}, keys AS MATERIALIZED ({keys}), image(is_old, image, {columns}) AS (
-{was}
-UNION ALL
-{now}),
+WITH {changes}, image(is_old, image, {columns}) AS (
+{rows}),
 change AS (
 SELECT coalesce(max(i.image) FILTER (WHERE i.is_old), {nulls}) AS old, coalesce(max(i.image) FILTER (WHERE NOT i.is_old), {nulls}) AS new,
   greatest(count(*) FILTER (WHERE i.is_old), count(*) FILTER (WHERE NOT i.is_old)) AS alike
@@ -532,12 +537,8 @@ FROM (
     greatest(1, least({ROWS_MAX}, 1048576 / max(1 + pg_column_size(c.old) + pg_column_size(c.new)) OVER ())) AS rows_max
   FROM change AS c
   WHERE CASE WHEN c.alike > 1 THEN dejima.refuse_alike({table}) ELSE c.old IS DISTINCT FROM c.new END) AS r
-GROUP BY 5",
-        changes = changes(bound, &logged(bound)),
-        keys = keys(bound),
-        columns = key.join(", "),
-        was = rows(true, &Was { bound, is_few }),
-        now = rows(false, &Now(bound)),
+GROUP BY 5;",
+        columns = key_columns(bound).join(", "),
         table = literal(bound.table.as_str()),
         old = side("old"),
         new = side("new"),
@@ -556,11 +557,4 @@ fn images(bound: &Bound, name: &str) -> Vec<String> {
 pub(super) fn keeps_spaces(bound: &Bound, column: usize) -> bool {
     let declared = &bound.program.view().columns[column].type_name;
     bound.schema.columns[column].type_name == "bpchar" && !declared.contains('(')
-}
-
-/// What put does when it has written: nobody else changes what it looks at from then on. It wrote what was logged later than
-/// this number. (What was before it is locked at the end of the transaction; it may be much.)
-pub(super) fn lock_since(bound: &Bound, number: &str) -> Option<String> {
-    let logged = format!("{} AND p.statement > {number}", logged(bound));
-    needs_families(bound).then(|| lock(bound, &logged))
 }

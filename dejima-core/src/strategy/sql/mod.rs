@@ -8,8 +8,10 @@
 //! Each function that does work exists twice, with one body: for few rows PostgreSQL is left no choice but to look rows up in
 //! indexes, whatever its statistics say of tables that have grown since; for many it may choose.
 
+mod alone;
 mod derive;
 mod expression;
+mod family;
 mod get;
 mod mapping;
 mod occurrence;
@@ -51,13 +53,14 @@ impl Size {
         }
     }
 
+    /// Plans are kept: arrays of other lengths say nothing new, and to plan takes longer than to run.
     fn settings(self) -> &'static str {
         match self {
             Self::Few => {
                 "SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off \
-                 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off SET jit = off"
+                 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off SET jit = off SET plan_cache_mode = force_generic_plan"
             }
-            Self::Many => "SET jit = off",
+            Self::Many => "SET jit = off SET plan_cache_mode = force_generic_plan",
         }
     }
 
@@ -105,13 +108,7 @@ pub(super) fn parts(bound: &Bound) -> Vec<Part> {
 /// Creates `dejima.derive`, which finds what the rows logged of base tables change in the Dejima tables of programs, and logs
 /// that in their place.
 pub(super) fn create_dispatcher(programs: &[Bound]) -> String {
-    let derive = |bound: &Bound| {
-        format!(
-            "IF EXISTS (SELECT FROM dejima.pending AS p WHERE {}) THEN\n  PERFORM {}();\nEND IF;\n",
-            derive::logged(bound),
-            derive_function(bound)
-        )
-    };
+    let derive = |bound: &Bound| format!("PERFORM {}();\n", derive_function(bound));
     let body: String = programs.iter().map(derive).collect();
     format!(
         "CREATE OR REPLACE FUNCTION dejima.derive() RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS {};\n\

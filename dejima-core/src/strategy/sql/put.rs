@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::derive::lock_since;
+use super::family::lock_since;
 use super::get::{
     Now, asked_by_key, is_among, key_columns, key_pairs, shown, source_columns, united,
     view_columns, view_name,

@@ -217,7 +217,11 @@ impl<'a> Select<'a> {
 
     /// Whether a row of what the clause gives comes only once: what its head says determines all rows that it is made of.
     pub(super) fn is_single(bound: &Bound, clause: &Clause) -> bool {
-        let mut determined: Vec<_> = variables(&clause.head).collect();
+        Self::determines(bound, clause, variables(&clause.head).collect())
+    }
+
+    /// Whether these variables determine all rows that a row is made of.
+    pub(super) fn determines(bound: &Bound, clause: &Clause, mut determined: Vec<usize>) -> bool {
         let mut open: Vec<(&RelationId, &Vec<Argument>)> = Vec::new();
         for item in &clause.items {
             if let Item::Row(relation, arguments) = item {

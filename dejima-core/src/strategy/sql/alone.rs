@@ -1,0 +1,167 @@
+//! Changes of one base table alone, which most transactions are. If each row of the Dejima table hangs on one row of that table at
+//! most, what changed is what the rules make of the rows that went, and of those that came, beside the other base tables as they are:
+//! nothing else needs to be looked at. What does not change which rows are joined or shown needs no lock either: whoever changes
+//! another column of the same row at the same time says so under the same key.
+
+use std::collections::BTreeSet;
+
+use super::derive::{Seen, net};
+use super::get::{Now, get_clauses, source_columns};
+use super::occurrence::Atom;
+use super::select::{Names, Select, variables};
+use super::unfold::{Clause, Item};
+use crate::strategy::bound::Bound;
+use crate::strategy::program::{Argument, RelationId, VariableId};
+
+/// The base tables of which it is so.
+pub(super) fn tables(bound: &Bound) -> Vec<RelationId> {
+    let clauses = get_clauses(bound);
+    if !are_disjoint(bound, &clauses) {
+        return Vec::new();
+    }
+    let is_determined = |clause: &Clause| {
+        let key = bound.key().into_iter().map(|at| &clause.head[at]);
+        Select::determines(bound, clause, key.flat_map(variable).collect())
+    };
+    if !clauses.iter().all(is_determined) {
+        return Vec::new();
+    }
+    let is_simple = |relation: &RelationId| {
+        let of_table = |clause: &Clause| {
+            let atoms = Atom::all(clause);
+            let found: Vec<_> = atoms
+                .into_iter()
+                .filter(|atom| atom.relation == *relation)
+                .collect();
+            found.len() <= 1 && found.iter().all(|atom| atom.depth == 0)
+        };
+        bound.source(*relation).key.is_some() && clauses.iter().all(of_table)
+    };
+    bound.sources.keys().copied().filter(is_simple).collect()
+}
+
+fn variable(argument: &Argument) -> Option<VariableId> {
+    match argument {
+        Argument::Variable(variable) => Some(*variable),
+        Argument::Constant(_) | Argument::Any => None,
+    }
+}
+
+/// Whether the rows of each two clauses differ in a constant of the key.
+fn are_disjoint(bound: &Bound, clauses: &[Clause]) -> bool {
+    let differ = |left: &Clause, right: &Clause| {
+        bound
+            .key()
+            .into_iter()
+            .any(|at| match (&left.head[at], &right.head[at]) {
+                (Argument::Constant(left), Argument::Constant(right)) => left != right,
+                _ => false,
+            })
+    };
+    let mut rest = clauses;
+    while let Some((clause, others)) = rest.split_first() {
+        if !others.iter().all(|other| differ(clause, other)) {
+            return false;
+        }
+        rest = others;
+    }
+    true
+}
+
+/// The rows that the Dejima table shows no more, and those that it shows now: for each clause the values of a row, whether it
+/// went, and the rest of a SELECT.
+pub(super) fn shown<'a>(
+    bound: &'a Bound,
+    clauses: &'a [Clause],
+    relation: RelationId,
+    names: &mut Names,
+) -> Vec<(Vec<String>, String, String)> {
+    let mut found = Vec::new();
+    for clause in clauses {
+        let mut select = Select::new(bound, &clause.variables);
+        let mut changed = None;
+        let is_changed = |item: &&Item| matches!(item, Item::Row(of, _) if *of == relation);
+        if let Some(Item::Row(_, arguments)) = clause.items.iter().find(is_changed) {
+            changed = Some(select.row(relation, arguments, &net(relation), names));
+        }
+        let Some(changed) = changed else { continue };
+        for item in clause.items.iter().filter(|item| !is_changed(item)) {
+            select.items(std::slice::from_ref(item), &Now(bound), names);
+        }
+        let values = select.values(bound.program.view, &clause.head);
+        found.push((
+            values,
+            format!("{changed}.\"dejima count\" < 0"),
+            select.rest(),
+        ));
+    }
+    found
+}
+
+/// In place of what came and went of a base table: what came and went in the columns that matter to the rows beside.
+pub(super) fn matters(bound: &Bound, clause: &Clause, changed: &Atom) -> String {
+    let free = free(bound, clause, changed);
+    let columns: Vec<usize> = (0..changed.arguments.len())
+        .filter(|&at| variable(&changed.arguments[at]).is_none_or(|v| !free.contains(&v)))
+        .collect();
+    let columns = source_columns(bound.source(changed.relation), &columns).join(", ");
+    format!(
+        "(SELECT {columns} FROM {} GROUP BY {columns} HAVING sum(\"dejima count\") <> 0)",
+        net(changed.relation)
+    )
+}
+
+/// Variables that are shown and mean nothing else: no row is found by them, none is tested by them.
+fn free(bound: &Bound, clause: &Clause, changed: &Atom) -> BTreeSet<VariableId> {
+    let key = bound.key().into_iter().map(|at| &clause.head[at]);
+    let own_key = bound.source(changed.relation).key.iter().flatten();
+    let own_key = own_key.map(|&at| &changed.arguments[at]);
+    let mut taken: BTreeSet<VariableId> = key.chain(own_key).filter_map(variable).collect();
+    for atom in Atom::all(clause) {
+        if atom.number != changed.number {
+            taken.extend(atom.variables());
+        }
+    }
+    for item in &clause.items {
+        match item {
+            Item::Define(_, expr) | Item::Test(expr) => taken.extend(expr.variables()),
+            Item::None(alternatives) => taken.extend(alternatives.iter().flatten().flat_map(all)),
+            Item::Row(..) => {}
+        }
+    }
+    let mut once = BTreeSet::new();
+    for variable in variables(&changed.arguments) {
+        if !once.insert(variable) {
+            taken.insert(variable);
+        }
+    }
+    changed.variables().difference(&taken).copied().collect()
+}
+
+/// All variables of an item.
+fn all(item: &Item) -> Vec<VariableId> {
+    match item {
+        Item::Row(_, arguments) => variables(arguments).collect(),
+        Item::None(alternatives) => alternatives.iter().flatten().flat_map(all).collect(),
+        Item::Define(variable, expr) => [vec![*variable], expr.variables()].concat(),
+        Item::Test(expr) => expr.variables(),
+    }
+}
+
+/// The rows of a changed base table that matter to others, joined with nothing yet.
+pub(super) fn seen<'a>(
+    bound: &'a Bound,
+    clause: &'a Clause,
+    atoms: &'a [Atom],
+    changed: &Atom,
+    names: &mut Names,
+) -> Seen<'a> {
+    Seen::of(
+        bound,
+        clause,
+        atoms,
+        changed,
+        &matters(bound, clause, changed),
+        names,
+    )
+}

@@ -1,0 +1,172 @@
+//! Families: two transactions that each see not yet what the other changed could both miss a row that only both together make. So
+//! each locks the families that it touches (Asano et al., section 4.1, lock the family of a record): values by which rows are joined,
+//! and keys, as numbers in `dejima.family`. Who had to wait looks again, at what the other has left.
+
+use std::collections::BTreeSet;
+
+use super::alone;
+use super::derive::{Ever, Seen, changes, keys, logged};
+use super::get::{Now, get_clauses, key_columns};
+use super::occurrence::{Atom, join_variables, ways};
+use super::select::{Names, Tables};
+use crate::strategy::bound::Bound;
+use crate::strategy::program::{RelationId, VariableId};
+use crate::strategy::value::Sort;
+
+/// How many families a Dejima table has. Transactions that share none by chance, but have the same number, wait for each other.
+pub(super) const FAMILIES: u32 = 1024;
+
+/// Whether several base rows, or several rules, can have a part in one row.
+pub(super) fn needs_families(bound: &Bound) -> bool {
+    let clauses = get_clauses(bound);
+    let is_joined = clauses.iter().any(|clause| Atom::all(clause).len() > 1);
+    // Clauses of one row each whose rows are never the same have nothing to do with each other.
+    is_joined || clauses.len() > 1 && alone::tables(bound).len() < bound.sources.len()
+}
+
+/// The variables of what locks.
+pub(super) const DECLARED: &str = "DECLARE
+  asked integer[];
+  held integer[] := '{}';
+  before text;
+";
+
+/// Locks the families of all that changed, and again if it had to wait, for then there may be others.
+fn lock(bound: &Bound, logged: &str) -> String {
+    let changes = changes(bound, None, logged);
+    let mut hashes = hashes(bound, None);
+    hashes.push(hash_of_keys(bound));
+    lock_all(
+        bound,
+        &format!("{changes}, keys AS MATERIALIZED ({})", keys(bound)),
+        &hashes,
+    )
+}
+
+/// The same if only one base table changed (`alone`): who changes a row of the Dejima table's at the same time shares with it what
+/// its rows are joined by, or the row of the base table.
+pub(super) fn lock_alone(bound: &Bound, relation: RelationId) -> String {
+    let hashes = hashes(bound, Some(relation));
+    if hashes.is_empty() {
+        return String::new();
+    }
+    lock_all(
+        bound,
+        &changes(bound, Some(relation), &logged(bound)),
+        &hashes,
+    )
+}
+
+fn lock_all(bound: &Bound, changes: &str, hashes: &[String]) -> String {
+    format!(
+        "LOOP
+  before := pg_current_snapshot()::text;
+  WITH {changes}
+  SELECT array_agg(DISTINCT f.number ORDER BY f.number) INTO asked
+  FROM (SELECT (hash & {mask})::integer FROM ({hashes}) AS h(hash)) AS f(number) WHERE f.number <> ALL (held);
+  EXIT WHEN asked IS NULL;
+  UPDATE dejima.family AS f SET touched = f.touched + 1 WHERE f.dejima_table = {id} AND f.number = ANY (asked);
+  held := held || asked;
+  EXIT WHEN pg_current_snapshot()::text = before;
+END LOOP;",
+        mask = FAMILIES - 1,
+        hashes = hashes.join("\nUNION ALL\n"),
+        id = bound.id,
+    )
+}
+
+/// The same for all that derive looks at.
+pub(super) fn lock_derived(bound: &Bound) -> String {
+    if needs_families(bound) {
+        lock(bound, &logged(bound))
+    } else {
+        String::new()
+    }
+}
+
+/// What put does when it has written: nobody else changes what it looks at from then on. It wrote what was logged later than
+/// this number. (What was before it is locked at the end of the transaction; it may be much.)
+pub(super) fn lock_since(bound: &Bound, number: &str) -> Option<String> {
+    let logged = format!("{} AND p.statement > {number}", logged(bound));
+    needs_families(bound).then(|| lock(bound, &logged))
+}
+
+/// For all keys that can have changed, a number.
+fn hash_of_keys(bound: &Bound) -> String {
+    let key = key_columns(bound)
+        .iter()
+        .map(|column| format!("k.{column}"))
+        .collect::<Vec<_>>();
+    format!(
+        "SELECT hash_record_extended(ROW(-1, {}), 0) FROM keys AS k",
+        key.join(", ")
+    )
+}
+
+/// For all values by which changed rows are joined, a number; perhaps only for rows of this base table.
+fn hashes(bound: &Bound, only: Option<RelationId>) -> Vec<String> {
+    let names = &mut Names::default();
+    let (now, ever) = (Now(bound), Ever(bound));
+    // Of what did not change there is no other row than now.
+    let tables: &dyn Tables = if only.is_some() { &now } else { &ever };
+    let mut selects = Vec::new();
+    for (rule, clause) in get_clauses(bound).iter().enumerate() {
+        let atoms = Atom::all(clause);
+        let joins = join_variables(&atoms);
+        let is_meant = |atom: &&Atom| only.is_none_or(|only| atom.relation == only);
+        for changed in atoms.iter().filter(is_meant) {
+            let mut told = BTreeSet::new();
+            for way in ways(&atoms, changed.number) {
+                let Some(&last) = way.last() else { continue };
+                let new: Vec<VariableId> = atoms[last]
+                    .variables()
+                    .into_iter()
+                    .filter(|variable| joins.contains(variable) && told.insert(*variable))
+                    .collect();
+                if new.is_empty() {
+                    continue;
+                }
+                let mut seen = match only {
+                    Some(_) => alone::seen(bound, clause, &atoms, changed, names),
+                    None => Seen::from(bound, clause, &atoms, changed, names),
+                };
+                for &number in way.iter().filter(|&&number| number != changed.number) {
+                    seen.join(number, tables, names);
+                }
+                let values: Vec<_> = new
+                    .iter()
+                    .map(|variable| {
+                        let value = &seen.select.known[variable];
+                        let value = comparable(value, &clause.variables[*variable].sort);
+                        format!("(hash_record_extended(ROW({rule}, {variable}, {value}), 0))")
+                    })
+                    .collect();
+                selects.push(format!(
+                    "SELECT v.hash FROM (SELECT {} {}) AS h, LATERAL (VALUES {}) AS v(hash)",
+                    values
+                        .iter()
+                        .enumerate()
+                        .map(|(at, value)| format!("{value} AS h{at}"))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                    seen.select.rest(),
+                    (0..values.len())
+                        .map(|at| format!("(h.h{at})"))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                ));
+            }
+        }
+    }
+    selects
+}
+
+/// Values of several types that are equal have one hash as values of one type.
+fn comparable(value: &str, sort: &Sort) -> String {
+    match sort {
+        Sort::Integer | Sort::Numeric => format!("{value}::numeric"),
+        Sort::Float => format!("{value}::double precision"),
+        Sort::Text => format!("{value}::text"),
+        _ => value.to_owned(),
+    }
+}
