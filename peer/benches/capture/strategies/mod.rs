@@ -14,8 +14,10 @@ use crate::measure::{Result, cpu_ms, median, ratio};
 /// Rows of a small and of a large table.
 const SMALL: u64 = 1_000;
 const LARGE: u64 = 1_000_000;
-/// One-row transactions of a measurement.
+/// One-row transactions of a measurement, and how many of them have one figure: the figure in the middle counts, and not a
+/// checkpoint, after which each page is logged as a whole once.
 const SINGLES: u64 = 500;
+const SINGLES_AT_ONCE: u64 = 25;
 /// Statements of a session before it counts as old.
 const OLD: u64 = 10_000;
 /// Rows of one statement.
@@ -65,8 +67,16 @@ pub(crate) async fn measure(turns: usize) -> Result<()> {
         report.begin(&format!("{}, put", case.name));
         let one = put::singles(&alone, case, turns).await?;
         report.flat(one, small.next(), "1,000,000 rows");
-        let many = put::many(&alone, case, MANY[1]).await?;
-        report.say("  100,000 rows", many, None, "ms");
+        let mut for_a_row = vec![];
+        for rows in MANY {
+            let many = put::many(&alone, case, rows).await?;
+            report.say(&format!("  {rows} rows"), many, None, "ms");
+            for_a_row.push(many / rows as f64);
+            if many > MANY_MS_MAX {
+                break;
+            }
+        }
+        report.linear(&for_a_row);
     }
     report.end()
 }
@@ -130,18 +140,30 @@ impl Way<'_> {
     }
 }
 
-/// CPU and WAL of so many one-row transactions, each.
-async fn one_by_one(client: &Client, sql: &str, number: u64, value: i32) -> Result<(f64, f64)> {
-    let update = client.prepare(sql).await?;
-    let (cpu, wal) = (cpu_ms(client).await?, wal_bytes(client).await?);
-    for at in 1..=number {
-        let id = i32::try_from((at - 1) % SMALL + 1)?;
-        client
-            .execute(&update, &[&(value + i32::try_from(at / SMALL)?), &id])
-            .await?;
+/// CPU and WAL of one-row transactions.
+#[derive(Default)]
+struct Singles {
+    cpu_ms: Vec<f64>,
+    wal_bytes: Vec<f64>,
+}
+
+impl Singles {
+    /// Measures so many.
+    async fn add(&mut self, client: &Client, sql: &str, number: u64, value: i32) -> Result<()> {
+        let update = client.prepare(sql).await?;
+        for first in (0..number).step_by(usize::try_from(SINGLES_AT_ONCE)?) {
+            let (cpu, wal) = (cpu_ms(client).await?, wal_bytes(client).await?);
+            for at in first..first + SINGLES_AT_ONCE {
+                let (id, value) = (at % SMALL + 1, value + i32::try_from(at / SMALL)?);
+                let id = i32::try_from(id)?;
+                client.execute(&update, &[&value, &id]).await?;
+            }
+            let (cpu, wal) = (cpu_ms(client).await? - cpu, wal_bytes(client).await? - wal);
+            self.cpu_ms.push(cpu / SINGLES_AT_ONCE as f64);
+            self.wal_bytes.push(wal / SINGLES_AT_ONCE as f64);
+        }
+        Ok(())
     }
-    let (cpu, wal) = (cpu_ms(client).await? - cpu, wal_bytes(client).await? - wal);
-    Ok((cpu / number as f64, wal / number as f64))
 }
 
 async fn wal_bytes(client: &Client) -> Result<f64> {
@@ -180,15 +202,14 @@ impl Report {
     ) -> Result<f64> {
         let client = alone.client().await?;
         let [plain_sql, ours_sql] = way.statements(&|key| key.to_owned());
-        let (mut plain, mut ours, mut wal) = (vec![], vec![], vec![]);
+        let (mut plain, mut ours) = (Singles::default(), Singles::default());
         for _ in 0..turns {
             let value = self.next_value();
-            plain.push(one_by_one(&client, &plain_sql, SINGLES, value).await?.0);
-            let (cpu, bytes) = one_by_one(&client, &ours_sql, SINGLES, value).await?;
-            ours.push(cpu);
-            wal.push(bytes);
+            plain.add(&client, &plain_sql, SINGLES, value).await?;
+            ours.add(&client, &ours_sql, SINGLES, value).await?;
         }
-        let (plain, ours) = (median(plain), median(ours));
+        let wal = ours.wal_bytes;
+        let (plain, ours) = (median(plain.cpu_ms), median(ours.cpu_ms));
         println!(
             "  one row of {rows}: plain {plain:.3} ms, ours {ours:.3} ms, x {:.2}",
             ratio(ours, plain)
@@ -207,10 +228,11 @@ impl Report {
         let client = alone.client().await?;
         let [_, sql] = way.statements(&|key| key.to_owned());
         let value = self.next_value();
-        one_by_one(&client, &sql, OLD, value).await?;
+        Singles::default().add(&client, &sql, OLD, value).await?;
         let value = self.next_value();
-        let (old, _) = one_by_one(&client, &sql, SINGLES, value).await?;
-        self.flat(old, Some(new), "after 10,000 statements");
+        let mut old = Singles::default();
+        old.add(&client, &sql, SINGLES, value).await?;
+        self.flat(median(old.cpu_ms), Some(new), "after 10,000 statements");
         Ok(())
     }
 
@@ -241,18 +263,22 @@ impl Report {
                 break;
             }
         }
-        // One that took too long has no other beside it: it is not linear, and that is said.
-        let linear = match for_a_row.as_slice() {
+        self.linear(&for_a_row);
+        Ok(())
+    }
+
+    /// One that took too long has no other beside it: it is not linear, and that is said.
+    fn linear(&mut self, for_a_row: &[f64]) {
+        let ratio = match for_a_row {
             [few, many] => ratio(*many, *few),
             _ => f64::INFINITY,
         };
         self.say(
             "  100,000 rows to 10,000, a row",
-            linear,
+            ratio,
             Some(FLAT_MAX),
             "x",
         );
-        Ok(())
     }
 
     fn flat(&mut self, now: f64, before: Option<f64>, when: &str) {
