@@ -85,15 +85,13 @@ pub(super) fn shown<'a>(
             changed = Some(select.row(relation, arguments, &net(relation), names));
         }
         let Some(changed) = changed else { continue };
-        for item in clause.items.iter().filter(|item| !is_changed(item)) {
-            select.items(std::slice::from_ref(item), &Now(bound), names);
+        let others = clause.items.iter().filter(|item| !is_changed(item));
+        let others: Vec<Item> = others.cloned().collect();
+        for select in select.items(&others, &Now(bound), names) {
+            let values = select.values(bound.program.view, &clause.head);
+            let went = format!("{changed}.\"dejima count\" < 0");
+            found.push((values, went, select.rest()));
         }
-        let values = select.values(bound.program.view, &clause.head);
-        found.push((
-            values,
-            format!("{changed}.\"dejima count\" < 0"),
-            select.rest(),
-        ));
     }
     found
 }

@@ -46,10 +46,7 @@ pub(super) fn shown(
     let view = bound.program.view;
     let clauses = get_clauses(bound);
     let is_one = clauses.len() == 1;
-    let select = |clause: &Clause| {
-        let mut select = Select::new(bound, &clause.variables);
-        select.ask(view, &clause.head, asked);
-        select.items(&clause.items, tables, names);
+    let of = |clause: &Clause, select: &Select<'_>| {
         // UNION makes several clauses distinct.
         let distinct = if is_one && !Select::is_single(bound, clause) {
             "DISTINCT "
@@ -64,7 +61,14 @@ pub(super) fn shown(
             .collect();
         format!("SELECT {distinct}{}{}", columns.join(", "), select.rest())
     };
-    clauses.iter().map(select).collect()
+    let mut found = Vec::new();
+    for clause in &clauses {
+        let mut select = Select::new(bound, &clause.variables);
+        select.ask(view, &clause.head, asked);
+        let selects = select.items(&clause.items, tables, names);
+        found.extend(selects.iter().map(|select| of(clause, select)));
+    }
+    found
 }
 
 /// What the Dejima table shows, without helpers.

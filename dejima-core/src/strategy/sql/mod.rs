@@ -60,7 +60,11 @@ impl Size {
                 "SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off \
                  SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off SET jit = off SET plan_cache_mode = force_generic_plan"
             }
-            Self::Many => "SET jit = off SET plan_cache_mode = force_generic_plan",
+            // Whoever calls it may have left PostgreSQL less choice.
+            Self::Many => {
+                "SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = on SET enable_bitmapscan = on \
+                 SET enable_hashjoin = on SET enable_mergejoin = on SET enable_material = on SET enable_memoize = on SET jit = off SET plan_cache_mode = force_generic_plan"
+            }
         }
     }
 

@@ -229,26 +229,32 @@ END IF;",
 /// The Dejima table as it is to be, and the base tables as they are.
 struct Wanted<'a>(&'a Bound, Size);
 
-impl Tables for Wanted<'_> {
-    fn rows(&self, relation: RelationId, known: &[Option<String>], names: &mut Names) -> String {
+impl Wanted<'_> {
+    /// Those of the Dejima table's rows that stay, as far as they have the values known.
+    fn staying(&self, known: &[Option<String>], names: &mut Names) -> String {
         let Self(bound, size) = *self;
-        if relation != bound.program.view {
-            return bound.source(relation).base.sql_name();
-        }
         let name = names.next();
-        let view = bound.program.view();
-        let columns = view_columns(bound);
-        let stays = shown(bound, known, &Now(bound), names);
-        let values: Vec<_> = columns
+        format!(
+            "SELECT {} FROM ({}) AS {name} WHERE NOT {}",
+            columns_of(bound, &name),
+            shown(bound, known, &Now(bound), names).join("\nUNION ALL\n"),
+            is_among(&name, &key_pairs(bound), &size.members("gone")),
+        )
+    }
+
+    /// Those that come, with the values known.
+    fn coming(&self, known: &[Option<String>], names: &mut Names) -> String {
+        let Self(bound, size) = *self;
+        let name = names.next();
+        let declared = &bound.program.view().columns;
+        let values: Vec<_> = view_columns(bound)
             .iter()
             .zip(known)
-            .zip(&view.columns)
+            .zip(declared)
             .filter_map(|((column, value), declared)| {
-                Some(same(
-                    &format!("{name}.{column}"),
-                    value.as_ref()?,
-                    declared.nullable,
-                ))
+                let value = value.as_ref()?;
+                let column = format!("{name}.{column}");
+                Some(same(&column, value, declared.nullable))
             })
             .collect();
         let condition = if values.is_empty() {
@@ -256,17 +262,40 @@ impl Tables for Wanted<'_> {
         } else {
             format!(" WHERE {}", values.join(" AND "))
         };
-        format!(
-            "LATERAL (SELECT {all} FROM ({stays}) AS {name} WHERE NOT {is_gone} UNION ALL SELECT {all} FROM {come} AS {name}{condition})",
-            all = columns
-                .iter()
-                .map(|column| format!("{name}.{column}"))
-                .collect::<Vec<_>>()
-                .join(", "),
-            stays = stays.join("\nUNION ALL\n"),
-            is_gone = is_among(&name, &key_pairs(bound), &size.members("gone")),
-            come = size.members("come"),
-        )
+        let (columns, come) = (columns_of(bound, &name), size.members("come"));
+        format!("SELECT {columns} FROM {come} AS {name}{condition}")
+    }
+}
+
+fn columns_of(bound: &Bound, name: &str) -> String {
+    let columns = view_columns(bound);
+    let columns = columns.iter().map(|column| format!("{name}.{column}"));
+    columns.collect::<Vec<_>>().join(", ")
+}
+
+impl Tables for Wanted<'_> {
+    fn rows(&self, relation: RelationId, known: &[Option<String>], names: &mut Names) -> String {
+        let bound = self.0;
+        if relation != bound.program.view {
+            return bound.source(relation).base.sql_name();
+        }
+        let (stays, comes) = (self.staying(known, names), self.coming(known, names));
+        format!("LATERAL ({stays} UNION ALL {comes})")
+    }
+
+    /// Few rows are looked through faster than one more plan is begun.
+    fn parts(
+        &self,
+        relation: RelationId,
+        known: &[Option<String>],
+        names: &mut Names,
+    ) -> Vec<String> {
+        let Self(bound, size) = *self;
+        if relation != bound.program.view || size == Size::Few {
+            return vec![self.rows(relation, known, names)];
+        }
+        let stays = self.staying(known, names);
+        vec![format!("LATERAL ({stays})"), size.members("come")]
     }
 }
 
@@ -375,15 +404,16 @@ fn fired<'a>(
         // Inside of a negation a variable of its own means any row again.
         select.known.retain(|variable, _| outer.contains(variable));
         let mut number = 0;
+        let mut others = Vec::new();
         for item in &clause.items {
             let is_changed =
                 matches!(item, Item::Row(..)) && changed.depth == 0 && number == changed.number;
             number += count(item);
             if !is_changed {
-                select.items(std::slice::from_ref(item), &Wanted(bound, size), names);
+                others.push(item.clone());
             }
         }
-        found.push(select);
+        found.extend(select.items(&others, &Wanted(bound, size), names));
     }
     found
 }
@@ -411,11 +441,16 @@ fn constraints(bound: &Bound, size: Size) -> String {
 
 fn refuse_if(bound: &Bound, size: Size, constraint: &Constraint) -> String {
     let names = &mut Names::default();
+    // To find one, PostgreSQL would begin to go through all pairs; to count them, it makes a hash.
+    let is_broken = |select: &Select<'_>| match size {
+        Size::Few => select.exists(),
+        Size::Many => format!("(SELECT count(*){}) > 0", select.rest()),
+    };
     let broken: BTreeSet<String> = of_body(&bound.program, &constraint.body, &[])
         .iter()
         .flat_map(|clause| {
             let fired = fired(bound, size, clause, names);
-            fired.iter().map(Select::exists).collect::<Vec<_>>()
+            fired.iter().map(is_broken).collect::<Vec<_>>()
         })
         .collect();
     if broken.is_empty() {

@@ -11,6 +11,17 @@ pub(super) trait Tables {
     /// What stands in FROM for a row of the relation with these values, where they are known.
     fn rows(&self, relation: RelationId, known: &[Option<String>], names: &mut Names) -> String;
 
+    /// The same in parts, each for a SELECT of its own: PostgreSQL joins a part by a hash where it would look through a union for each
+    /// row.
+    fn parts(
+        &self,
+        relation: RelationId,
+        known: &[Option<String>],
+        names: &mut Names,
+    ) -> Vec<String> {
+        vec![self.rows(relation, known, names)]
+    }
+
     /// What must hold beside of the row of that name. A condition inside of FROM would keep PostgreSQL from looking rows up in
     /// indexes.
     fn condition(&self, _: RelationId, _: &str) -> Option<String> {
@@ -30,6 +41,7 @@ impl Names {
 }
 
 /// A SELECT in the making.
+#[derive(Clone)]
 pub(super) struct Select<'a> {
     pub(super) bound: &'a Bound,
     pub(super) variables: &'a [Variable],
@@ -60,13 +72,19 @@ impl<'a> Select<'a> {
         }
     }
 
-    pub(super) fn items(&mut self, items: &[Item], tables: &dyn Tables, names: &mut Names) {
+    /// Follows the items: one SELECT for each way to take rows from the parts of their relations.
+    pub(super) fn items(self, items: &[Item], tables: &dyn Tables, names: &mut Names) -> Vec<Self> {
+        let mut selects = vec![self];
         for item in items {
-            self.item(item, tables, names);
+            let before = std::mem::take(&mut selects);
+            for select in before {
+                selects.extend(select.item(item, tables, names));
+            }
         }
+        selects
     }
 
-    fn item(&mut self, item: &Item, tables: &dyn Tables, names: &mut Names) {
+    fn item(mut self, item: &Item, tables: &dyn Tables, names: &mut Names) -> Vec<Self> {
         match item {
             Item::Row(relation, arguments) => {
                 let known: Vec<_> = arguments
@@ -74,15 +92,21 @@ impl<'a> Select<'a> {
                     .enumerate()
                     .map(|(column, argument)| self.value(*relation, column, argument))
                     .collect();
-                let rows = tables.rows(*relation, &known, names);
-                let name = self.row(*relation, arguments, &rows, names);
-                self.conditions.extend(tables.condition(*relation, &name));
+                let parts = tables.parts(*relation, &known, names);
+                let mut with = |rows: &String| {
+                    let mut select = self.clone();
+                    let name = select.row(*relation, arguments, rows, names);
+                    let condition = tables.condition(*relation, &name);
+                    select.conditions.extend(condition);
+                    select
+                };
+                return parts.iter().map(&mut with).collect();
             }
             Item::None(alternatives) => {
                 for alternative in alternatives {
-                    let mut inner = self.inner();
-                    inner.items(alternative, tables, names);
-                    self.conditions.push(format!("NOT {}", inner.exists()));
+                    for inner in self.inner().items(alternative, tables, names) {
+                        self.conditions.push(format!("NOT {}", inner.exists()));
+                    }
                 }
             }
             Item::Define(variable, expr) => {
@@ -100,6 +124,7 @@ impl<'a> Select<'a> {
                     .push(condition(test, self.variables, &self.known));
             }
         }
+        vec![self]
     }
 
     /// Joins rows of a relation; what is known of them already must be so. Returns their name.
