@@ -1,7 +1,7 @@
 //! Changes of one base table alone, which most transactions are. If each row of the Dejima table hangs on one row of that table at
 //! most, what changed is what the rules make of the rows that went, and of those that came, beside the other base tables as they are:
-//! nothing else needs to be looked at. What does not change which rows are joined or shown needs no lock either: whoever changes
-//! another column of the same row at the same time says so under the same key.
+//! nothing else needs to be looked at. What does not change which rows are joined or shown needs no lock either, if nobody else can
+//! change that without a change of the same row: whoever changes another column beside it at the same time says so under the same key.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::occurrence::Atom;
 use super::select::{Names, Select, variables};
 use super::unfold::{Clause, Item};
 use crate::strategy::bound::Bound;
-use crate::strategy::program::{Argument, RelationId, VariableId};
+use crate::strategy::program::{Argument, ConstraintKind, RelationId, VariableId};
 
 /// The base tables of which it is so.
 pub(super) fn tables(bound: &Bound) -> Vec<RelationId> {
@@ -96,8 +96,11 @@ pub(super) fn shown<'a>(
     found
 }
 
-/// In place of what came and went of a base table: what came and went in the columns that matter to the rows beside.
-pub(super) fn matters(bound: &Bound, clause: &Clause, changed: &Atom) -> String {
+/// In place of what came and went of a base table: what concerns others who change the rows beside it.
+fn matters(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &Atom) -> String {
+    if !stands(bound, clause, atoms, changed) {
+        return net(changed.relation);
+    }
     let free = free(bound, clause, changed);
     let columns: Vec<usize> = (0..changed.arguments.len())
         .filter(|&at| variable(&changed.arguments[at]).is_none_or(|v| !free.contains(&v)))
@@ -107,6 +110,75 @@ pub(super) fn matters(bound: &Bound, clause: &Clause, changed: &Atom) -> String 
         "(SELECT {columns} FROM {} GROUP BY {columns} HAVING sum(\"dejima count\") <> 0)",
         net(changed.relation)
     )
+}
+
+/// Whether no row of the clause comes or goes but by a change of the changed one: foreign keys lead from it to all rows beside it,
+/// and nothing else is asked of them.
+fn stands(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &Atom) -> bool {
+    let own = changed.variables();
+    let asks_own = |item: &Item| match item {
+        Item::Row(..) => true,
+        Item::Test(expr) => expr.variables().iter().all(|v| own.contains(v)),
+        Item::None(_) | Item::Define(..) => false,
+    };
+    if !clause.items.iter().all(asks_own) {
+        return false;
+    }
+    let mut reached = vec![changed];
+    let mut open: Vec<&Atom> = atoms
+        .iter()
+        .filter(|atom| atom.number != changed.number)
+        .collect();
+    loop {
+        let before = open.len();
+        open.retain(|atom| {
+            let is_led_to = reached.iter().any(|from| leads(bound, atoms, from, atom));
+            if is_led_to {
+                reached.push(atom);
+            }
+            !is_led_to
+        });
+        if open.is_empty() {
+            return true;
+        }
+        if open.len() == before {
+            return false;
+        }
+    }
+}
+
+/// Whether a foreign key leads from one row to the other, and says all that is asked of that.
+fn leads(bound: &Bound, atoms: &[Atom], from: &Atom, to: &Atom) -> bool {
+    let target_of = |kind: &ConstraintKind| match kind {
+        ConstraintKind::ForeignKey {
+            relation,
+            columns,
+            target,
+            target_columns,
+        } if *relation == from.relation && *target == to.relation => {
+            let mut pairs = columns.iter().zip(target_columns);
+            let is_this = pairs.all(|(&column, &other)| {
+                let variable = variable(&to.arguments[other]);
+                variable.is_some() && variable == self::variable(&from.arguments[column])
+            });
+            is_this.then(|| target_columns.clone())
+        }
+        _ => None,
+    };
+    let mut constraints = bound.program.constraints.iter();
+    let Some(target) = constraints.find_map(|constraint| target_of(&constraint.kind)) else {
+        return false;
+    };
+    let columns = &bound.program.relation(to.relation).columns;
+    let all: Vec<VariableId> = atoms.iter().flat_map(|a| variables(&a.arguments)).collect();
+    let is_once = |v: &VariableId| all.iter().filter(|other| *other == v).count() == 1;
+    let mut arguments = to.arguments.iter().enumerate();
+    arguments.all(|(at, argument)| match argument {
+        _ if target.contains(&at) => !columns[at].nullable,
+        Argument::Any => true,
+        Argument::Constant(_) => false,
+        Argument::Variable(variable) => is_once(variable),
+    })
 }
 
 /// Variables that are shown and mean nothing else: no row is found by them, none is tested by them.
@@ -159,7 +231,7 @@ pub(super) fn seen<'a>(
         clause,
         atoms,
         changed,
-        &matters(bound, clause, changed),
+        &matters(bound, clause, atoms, changed),
         names,
     )
 }
