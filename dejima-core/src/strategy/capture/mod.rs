@@ -15,12 +15,12 @@ use logged::Log;
 
 /// Rows of a statement that is one section; as many as a peer takes in one batch. A table without TOAST holds at most
 /// 8 KB a row.
-const STATEMENT_ROWS_MAX: u32 = 10_000;
+pub(super) const STATEMENT_ROWS_MAX: u32 = 10_000;
 /// Rows in a section of a larger statement. 64 narrow rows fit into a page.
-const SECTION_ROWS_MAX: u32 = 64;
+pub(super) const SECTION_ROWS_MAX: u32 = 64;
 /// Wide rows come by fewer, so that a section stays near this size as PostgreSQL stores it; as text it is larger, and a
 /// text may have 1 GiB.
-const SECTION_BYTES: u32 = 1 << 20;
+pub(super) const SECTION_BYTES: u32 = 1 << 20;
 
 /// Creates the functions and triggers for one base table and all that is logged of it.
 pub(super) fn create(base: &BaseTable, logged: &[Logged<'_>]) -> String {

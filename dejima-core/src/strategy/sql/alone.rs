@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::derive::{Seen, net};
+use super::derive::net;
 use super::get::{Now, get_clauses, source_columns};
 use super::occurrence::Atom;
 use super::select::{Names, Select, variables};
@@ -97,7 +97,7 @@ pub(super) fn shown<'a>(
 }
 
 /// In place of what came and went of a base table: what concerns others who change the rows beside it.
-fn matters(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &Atom) -> String {
+pub(super) fn matters(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &Atom) -> String {
     if !stands(bound, clause, atoms, changed) {
         return net(changed.relation);
     }
@@ -114,7 +114,7 @@ fn matters(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &Atom) -> St
 
 /// Whether no row of the clause comes or goes but by a change of the changed one: foreign keys lead from it to all rows beside it,
 /// and nothing else is asked of them.
-fn stands(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &Atom) -> bool {
+pub(super) fn stands(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &Atom) -> bool {
     let own = changed.variables();
     let asks_own = |item: &Item| match item {
         Item::Row(..) => true,
@@ -182,7 +182,7 @@ fn leads(bound: &Bound, atoms: &[Atom], from: &Atom, to: &Atom) -> bool {
 }
 
 /// Variables that are shown and mean nothing else: no row is found by them, none is tested by them.
-fn free(bound: &Bound, clause: &Clause, changed: &Atom) -> BTreeSet<VariableId> {
+pub(super) fn free(bound: &Bound, clause: &Clause, changed: &Atom) -> BTreeSet<VariableId> {
     let key = bound.key().into_iter().map(|at| &clause.head[at]);
     let own_key = bound.source(changed.relation).key.iter().flatten();
     let own_key = own_key.map(|&at| &changed.arguments[at]);
@@ -216,22 +216,4 @@ fn all(item: &Item) -> Vec<VariableId> {
         Item::Define(variable, expr) => [vec![*variable], expr.variables()].concat(),
         Item::Test(expr) => expr.variables(),
     }
-}
-
-/// The rows of a changed base table that matter to others, joined with nothing yet.
-pub(super) fn seen<'a>(
-    bound: &'a Bound,
-    clause: &'a Clause,
-    atoms: &'a [Atom],
-    changed: &Atom,
-    names: &mut Names,
-) -> Seen<'a> {
-    Seen::of(
-        bound,
-        clause,
-        atoms,
-        changed,
-        &matters(bound, clause, atoms, changed),
-        names,
-    )
 }

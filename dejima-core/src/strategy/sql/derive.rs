@@ -16,10 +16,12 @@ use super::get::{
     Now, asked_by_key, get_clauses, is_among, key_columns, shown, source_columns, source_pairs,
     united, view_columns,
 };
+use super::in_place::{self, NOW, Rows, WAS};
 use super::occurrence::{Atom, ways};
+use super::sections::Changed;
 use super::select::{Names, Select, Tables, variables};
 use super::unfold::{Clause, Item};
-use super::{FEW_ROWS_MAX, ROWS_MAX, Size, derive_function};
+use super::{FEW_ROWS_MAX, Size, derive_function};
 use crate::strategy::bound::Bound;
 use crate::strategy::capture::columns_text;
 use crate::strategy::program::{Argument, Expr, RelationId, VariableId};
@@ -28,11 +30,12 @@ use crate::strategy::{identifier, literal, text};
 /// Creates the functions.
 pub(super) fn create(bound: &Bound) -> String {
     let function = derive_function(bound);
-    let worked = worked(bound).into_iter().map(|(suffix, size, body)| {
+    let worked = worked(bound).into_iter().map(|worked| {
+        let Worked { suffix, size, body, arguments } = worked;
         let settings = size.settings();
         format!(
-            "CREATE OR REPLACE FUNCTION {function}_{suffix}() RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
-             REVOKE ALL ON FUNCTION {function}_{suffix}() FROM PUBLIC;\n",
+            "CREATE OR REPLACE FUNCTION {function}_{suffix}({arguments}) RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
+             REVOKE ALL ON FUNCTION {function}_{suffix}({arguments}) FROM PUBLIC;\n",
             literal(&body)
         )
     });
@@ -56,7 +59,7 @@ pub(super) fn remove(bound: &Bound) -> String {
     let function = derive_function(bound);
     let worked = worked(bound).into_iter();
     let names: String = worked
-        .map(|(suffix, ..)| format!(", {function}_{suffix}()"))
+        .map(|worked| format!(", {function}_{}({})", worked.suffix, worked.arguments))
         .collect();
     format!(
         "DROP FUNCTION IF EXISTS {function}(){names};\n\
@@ -65,70 +68,133 @@ pub(super) fn remove(bound: &Bound) -> String {
     )
 }
 
-/// The functions that do the work, each with the end of its name: for changes of one base table alone, and of several.
-fn worked(bound: &Bound) -> Vec<(String, Size, String)> {
+/// A function that does the work.
+struct Worked {
+    /// The end of its name.
+    suffix: String,
+    arguments: &'static str,
+    size: Size,
+    body: String,
+}
+
+/// For changes of one base table alone, in place or not, and of several.
+fn worked(bound: &Bound) -> Vec<Worked> {
+    let worked = |suffix: String, size, body| Worked {
+        suffix,
+        arguments: "",
+        size,
+        body,
+    };
     let mut found = Vec::new();
-    for size in [Size::Few, Size::Many] {
-        for relation in alone::tables(bound) {
-            let suffix = format!("{relation}_{}", size.suffix());
-            let body = body(
-                bound,
-                &family::lock_alone(bound, relation),
-                &log_alone(bound, relation),
-            );
-            found.push((suffix, size, body));
+    for relation in alone::tables(bound) {
+        found.push(Worked {
+            suffix: in_place::suffix(relation, Rows::One),
+            arguments: in_place::ARGUMENTS,
+            size: Size::Few,
+            body: in_place::body(bound, relation, Rows::One),
+        });
+        for size in [Size::Few, Size::Many] {
+            let rows = Rows::Logged(size);
+            let body = in_place::body(bound, relation, rows);
+            found.push(worked(in_place::suffix(relation, rows), size, body));
+            let lock = family::lock_alone(bound, relation);
+            let body = self::body(bound, &lock, &log_alone(bound, relation));
+            found.push(worked(format!("{relation}_{}", size.suffix()), size, body));
         }
-        let body = body(
-            bound,
-            &family::lock_derived(bound),
-            &log_all(bound, size == Size::Few),
-        );
-        found.push((size.suffix().to_owned(), size, body));
+    }
+    for size in [Size::Few, Size::Many] {
+        let lock = family::lock_derived(bound);
+        let body = self::body(bound, &lock, &log_all(bound, size == Size::Few));
+        found.push(worked(size.suffix().to_owned(), size, body));
     }
     found
 }
 
 /// Chooses by how much is logged, and of what. More than two statements are many.
 fn choose(bound: &Bound) -> String {
-    let function = derive_function(bound);
-    let by_size = |name: &str| {
-        format!(
-            "IF is_few THEN\n    PERFORM {function}{name}_few();\n  ELSE\n    PERFORM {function}{name}_many();\n  END IF;\n"
-        )
+    let tables = alone::tables(bound);
+    let steady = |old: &str, new: &str| {
+        let of_table = |&relation: &RelationId| {
+            let are_steady = in_place::Columns::of(bound, relation).are_steady(old, new);
+            format!("WHEN first = {relation} THEN {are_steady} ")
+        };
+        let cases: String = tables.iter().map(of_table).collect();
+        format!("CASE {cases}WHEN true THEN false END")
     };
-    let alone: String = alone::tables(bound)
+    let alone: String = tables
         .iter()
-        .map(|relation| {
-            let perform = by_size(&format!("_{relation}"));
-            format!("IF first = {relation} AND last = {relation} THEN\n  {perform}ELS")
-        })
+        .map(|&relation| choose_alone(bound, relation))
         .collect();
-    let all = by_size("");
-    let work = if alone.is_empty() {
+    let all = by_size(bound, "");
+    let work = if tables.is_empty() {
         all
     } else {
-        format!("{alone}E\n  {all}END IF;\n")
+        format!("CASE first\n{alone}ELSE\n{all}END CASE;\n")
     };
     format!(
         "
 DECLARE
-  statements bigint;
+  sections bigint;
+  changed bigint;
   first integer;
-  last integer;
+  is_one_statement boolean;
+  is_in_place boolean;
   is_few boolean;
+  {WAS} text[];
+  {NOW} text[];
 BEGIN
-SELECT count(*), min(s.relation), max(s.relation),
-  count(*) < 3 AND sum(greatest(array_length(s.old, 2), array_length(s.new, 2))) <= {FEW_ROWS_MAX}
-INTO statements, first, last, is_few
-FROM (SELECT p.relation, p.old, p.new FROM dejima.pending AS p WHERE {logged} LIMIT 3) AS s;
-IF statements = 0 THEN
+SELECT count(*), min(p.relation), min(p.old), min(p.new) INTO sections, first, {WAS}, {NOW} FROM dejima.pending AS p WHERE {logged};
+IF sections = 0 THEN
   RETURN;
-ELSIF statements = 3 THEN
-  SELECT min(p.relation), max(p.relation) INTO first, last FROM dejima.pending AS p WHERE {logged};
+ELSIF sections = 1 THEN
+  changed := greatest(array_length({WAS}, 2), array_length({NOW}, 2));
+  is_in_place := {one};
+ELSE
+  SELECT sum(greatest(array_length(p.old, 2), array_length(p.new, 2))), CASE WHEN min(p.relation) = max(p.relation) THEN min(p.relation) END,
+    min(p.statement) = max(p.statement) AND count(p.old) = count(*) AND count(p.new) = count(*)
+  INTO changed, first, is_one_statement FROM dejima.pending AS p WHERE {logged};
+  IF is_one_statement AND first IS NOT NULL THEN
+    SELECT bool_and({many}) INTO is_in_place FROM dejima.pending AS p WHERE {logged};
+  END IF;
 END IF;
+is_few := sections < 3 AND changed <= {FEW_ROWS_MAX};
 {work}END
 ",
+        one = steady(WAS, NOW),
+        many = steady("p.old", "p.new"),
         logged = logged(bound),
+    )
+}
+
+fn by_size(bound: &Bound, name: &str) -> String {
+    let function = derive_function(bound);
+    format!(
+        "IF is_few THEN\n  PERFORM {function}{name}_few();\nELSE\n  PERFORM {function}{name}_many();\nEND IF;\n"
+    )
+}
+
+/// The same if only this base table changed.
+fn choose_alone(bound: &Bound, relation: RelationId) -> String {
+    let function = |rows| in_place::function(bound, relation, rows);
+    let may_be_wide = in_place::may_be_wide(bound, relation);
+    let fits = if in_place::is_root(bound, relation) {
+        "true".to_owned()
+    } else {
+        format!("NOT ({may_be_wide})")
+    };
+    format!(
+        "WHEN {relation} THEN
+IF is_in_place AND sections = 1 AND changed = 1 AND {fits} THEN
+  PERFORM {one}({WAS}, {NOW});
+ELSIF is_in_place AND sections = 1 AND is_few AND NOT ({may_be_wide}) THEN
+  PERFORM {few}();
+ELSIF is_in_place THEN
+  PERFORM {many}();
+ELS{other}",
+        one = function(Rows::One),
+        few = function(Rows::Logged(Size::Few)),
+        many = function(Rows::Logged(Size::Many)),
+        other = by_size(bound, &format!("_{relation}")),
     )
 }
 
@@ -510,7 +576,7 @@ fn log_alone(bound: &Bound, relation: RelationId) -> String {
     log(bound, &changes, &rows.join("\nUNION ALL\n"))
 }
 
-/// Logs rows that were and rows that are under one number, in sections: those that are not the same.
+/// Logs rows that were and rows that are: those that are not the same.
 fn log(bound: &Bound, changes: &str, rows: &str) -> String {
     // All columns in one order, whichever it is.
     let side = |side: &str| {
@@ -522,27 +588,26 @@ fn log(bound: &Bound, changes: &str, rows: &str) -> String {
         "array_fill(NULL::text, ARRAY[{}])",
         bound.schema.columns.len()
     );
-    format!(
-        "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, section, old, new)
-WITH {changes}, image(is_old, image, {columns}) AS (
+    let with = format!(
+        "WITH {changes}, image(is_old, image, {columns}) AS (
 {rows}),
 change AS (
 SELECT coalesce(max(i.image) FILTER (WHERE i.is_old), {nulls}) AS old, coalesce(max(i.image) FILTER (WHERE NOT i.is_old), {nulls}) AS new,
   greatest(count(*) FILTER (WHERE i.is_old), count(*) FILTER (WHERE NOT i.is_old)) AS alike
 FROM image AS i GROUP BY {columns})
-SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), 1, {table}, (r.ordinal - 1) / r.rows_max,
-  {old}, {new}
-FROM (
-  SELECT c.old, c.new, row_number() OVER () AS ordinal,
-    greatest(1, least({ROWS_MAX}, 1048576 / max(1 + pg_column_size(c.old) + pg_column_size(c.new)) OVER ())) AS rows_max
-  FROM change AS c
-  WHERE CASE WHEN c.alike > 1 THEN dejima.refuse_alike({table}) ELSE c.old IS DISTINCT FROM c.new END) AS r
-GROUP BY 5;",
+",
         columns = key_columns(bound).join(", "),
-        table = literal(bound.table.as_str()),
-        old = side("old"),
-        new = side("new"),
-    )
+    );
+    let changed = Changed {
+        with: &with,
+        rows: &format!(
+            "SELECT c.old, c.new FROM change AS c\nWHERE CASE WHEN c.alike > 1 THEN dejima.refuse_alike({}) ELSE c.old IS DISTINCT FROM c.new END",
+            literal(bound.table.as_str())
+        ),
+        width: "pg_column_size(c.old) + pg_column_size(c.new)",
+        sides: [&side("old"), &side("new")],
+    };
+    changed.log(bound)
 }
 
 /// The values of a row of the Dejima table as texts.

@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 
 use super::alone;
-use super::derive::{Ever, Seen, changes, keys, logged};
+use super::derive::{Ever, Seen, changes, keys, logged, net};
 use super::get::{Now, get_clauses, key_columns};
 use super::occurrence::{Atom, join_variables, ways};
 use super::select::{Names, Tables};
+use super::unfold::Clause;
 use crate::strategy::bound::Bound;
 use crate::strategy::program::{RelationId, VariableId};
 use crate::strategy::value::Sort;
@@ -34,34 +35,50 @@ pub(super) const DECLARED: &str = "DECLARE
 /// Locks the families of all that changed, and again if it had to wait, for then there may be others.
 fn lock(bound: &Bound, logged: &str) -> String {
     let changes = changes(bound, None, logged);
-    let mut hashes = hashes(bound, None);
+    let mut hashes = hashes(bound, &Ever(bound), &|_, _, changed| {
+        Some(net(changed.relation))
+    });
     hashes.push(hash_of_keys(bound));
     lock_all(
         bound,
-        &format!("{changes}, keys AS MATERIALIZED ({})", keys(bound)),
+        &format!("WITH {changes}, keys AS MATERIALIZED ({})", keys(bound)),
         &hashes,
     )
+}
+
+/// The same if only one base table changed, and in place (`in_place`): these rows of it.
+pub(super) fn lock_in_place(bound: &Bound, relation: RelationId, rows: &str) -> String {
+    let of_changed = |clause: &Clause, atoms: &[Atom], changed: &Atom| {
+        let is_meant =
+            changed.relation == relation && !alone::stands(bound, clause, atoms, changed);
+        is_meant.then(|| rows.to_owned())
+    };
+    let hashes = hashes(bound, &Now(bound), &of_changed);
+    if hashes.is_empty() {
+        return String::new();
+    }
+    lock_all(bound, "", &hashes)
 }
 
 /// The same if only one base table changed (`alone`): who changes a row of the Dejima table's at the same time shares with it what
 /// its rows are joined by, or the row of the base table.
 pub(super) fn lock_alone(bound: &Bound, relation: RelationId) -> String {
-    let hashes = hashes(bound, Some(relation));
+    // Of what did not change there is no other row than now.
+    let hashes = hashes(bound, &Now(bound), &|clause, atoms, changed| {
+        (changed.relation == relation).then(|| alone::matters(bound, clause, atoms, changed))
+    });
     if hashes.is_empty() {
         return String::new();
     }
-    lock_all(
-        bound,
-        &changes(bound, Some(relation), &logged(bound)),
-        &hashes,
-    )
+    let changes = changes(bound, Some(relation), &logged(bound));
+    lock_all(bound, &format!("WITH {changes}"), &hashes)
 }
 
-fn lock_all(bound: &Bound, changes: &str, hashes: &[String]) -> String {
+fn lock_all(bound: &Bound, with: &str, hashes: &[String]) -> String {
     format!(
         "LOOP
   before := pg_current_snapshot()::text;
-  WITH {changes}
+  {with}
   SELECT array_agg(DISTINCT f.number ORDER BY f.number) INTO asked
   FROM (SELECT (hash & {mask})::integer FROM ({hashes}) AS h(hash)) AS f(number) WHERE f.number <> ALL (held);
   EXIT WHEN asked IS NULL;
@@ -103,18 +120,20 @@ fn hash_of_keys(bound: &Bound) -> String {
     )
 }
 
-/// For all values by which changed rows are joined, a number; perhaps only for rows of this base table.
-fn hashes(bound: &Bound, only: Option<RelationId>) -> Vec<String> {
+/// The rows of an atom that changed, if they are meant.
+type OfChanged<'a> = dyn Fn(&Clause, &[Atom], &Atom) -> Option<String> + 'a;
+
+/// For all values by which changed rows are joined, a number.
+fn hashes(bound: &Bound, tables: &dyn Tables, of_changed: &OfChanged<'_>) -> Vec<String> {
     let names = &mut Names::default();
-    let (now, ever) = (Now(bound), Ever(bound));
-    // Of what did not change there is no other row than now.
-    let tables: &dyn Tables = if only.is_some() { &now } else { &ever };
     let mut selects = Vec::new();
     for (rule, clause) in get_clauses(bound).iter().enumerate() {
         let atoms = Atom::all(clause);
         let joins = join_variables(&atoms);
-        let is_meant = |atom: &&Atom| only.is_none_or(|only| atom.relation == only);
-        for changed in atoms.iter().filter(is_meant) {
+        for changed in &atoms {
+            let Some(rows) = of_changed(clause, &atoms, changed) else {
+                continue;
+            };
             let mut told = BTreeSet::new();
             for way in ways(&atoms, changed.number) {
                 let Some(&last) = way.last() else { continue };
@@ -126,10 +145,7 @@ fn hashes(bound: &Bound, only: Option<RelationId>) -> Vec<String> {
                 if new.is_empty() {
                     continue;
                 }
-                let mut seen = match only {
-                    Some(_) => alone::seen(bound, clause, &atoms, changed, names),
-                    None => Seen::from(bound, clause, &atoms, changed, names),
-                };
+                let mut seen = Seen::of(bound, clause, &atoms, changed, &rows, names);
                 for &number in way.iter().filter(|&&number| number != changed.number) {
                     seen.join(number, tables, names);
                 }

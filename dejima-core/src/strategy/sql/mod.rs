@@ -13,10 +13,12 @@ mod derive;
 mod expression;
 mod family;
 mod get;
+mod in_place;
 mod mapping;
 mod occurrence;
 mod put;
 mod row_condition;
+mod sections;
 mod select;
 mod through;
 mod unfold;
@@ -28,9 +30,6 @@ use super::plan::{Part, PartKind};
 
 pub(super) use mapping::mapping;
 pub use row_condition::RowCondition;
-
-/// Rows in a section of the log.
-const ROWS_MAX: u32 = 64;
 
 /// Rows that are few.
 const FEW_ROWS_MAX: u32 = 128;

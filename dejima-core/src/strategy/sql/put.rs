@@ -14,7 +14,7 @@ use super::get::{
 use super::occurrence::{Atom, outer_variables};
 use super::select::{Names, Select, Tables, same};
 use super::unfold::{Clause, Item, clauses, of_body};
-use super::{Size, put_function, write};
+use super::{FEW_ROWS_MAX, Size, put_function, write};
 use crate::strategy::bound::Bound;
 use crate::strategy::program::{Constraint, Predicate, RelationId, Scope};
 use crate::strategy::{identifier, literal, quote::literals, text};
@@ -42,7 +42,7 @@ pub(super) fn create(bound: &Bound) -> String {
         choose = literal(&format!(
             "\nBEGIN\nIF coalesce(cardinality(gone), 0) + coalesce(cardinality(come), 0) <= {few} THEN\n  PERFORM {function}_few(gone, come);\n\
              ELSE\n  PERFORM {function}_many(gone, come);\nEND IF;\nEND\n",
-            few = 2 * super::ROWS_MAX
+            few = FEW_ROWS_MAX
         )),
         settings = Size::Few.settings(),
         read = literal(&read(bound)),

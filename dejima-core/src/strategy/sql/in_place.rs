@@ -1,0 +1,342 @@
+//! Changes in place: one UPDATE of one base table alone that leaves all columns as they were by which rows are found, joined or
+//! tested. The rows of the Dejima table are then the same, with other values in some columns: they are found once, and logged as
+//! they were and as they are, without a look at what else could have come or gone.
+
+use super::alone;
+use super::derive::{keeps_spaces, logged};
+use super::family::{DECLARED, lock_in_place};
+use super::get::{Now, get_clauses};
+use super::occurrence::Atom;
+use super::sections::Changed;
+use super::select::{Names, Select};
+use super::unfold::{Clause, Item};
+use super::{FEW_ROWS_MAX, Size, derive_function};
+use crate::strategy::bound::{Bound, Source};
+use crate::strategy::capture::columns_text;
+use crate::strategy::program::{Argument, RelationId};
+use crate::strategy::{BaseColumn, identifier, literal, text};
+
+/// What the columns of a base table are to the Dejima table, by their positions.
+pub(super) struct Columns {
+    /// Rows are found, joined or tested by them. What is not among these, nor free, does not matter.
+    steady: Vec<usize>,
+    /// They are shown, and mean nothing else.
+    free: Vec<usize>,
+}
+
+impl Columns {
+    /// For a base table of which changes alone can be derived (`alone::tables`).
+    pub(super) fn of(bound: &Bound, relation: RelationId) -> Self {
+        let clauses = get_clauses(bound);
+        let mut steady = Vec::new();
+        let mut free = Vec::new();
+        for (clause, atom) in clauses.iter().filter_map(|c| Some((c, atom(c, relation)?))) {
+            let found = alone::free(bound, clause, &atom);
+            for (at, argument) in atom.arguments.iter().enumerate() {
+                let is_free =
+                    matches!(argument, Argument::Variable(variable) if found.contains(variable));
+                match argument {
+                    Argument::Any => {}
+                    _ if !is_free => steady.push(at),
+                    _ if clause.head.contains(argument) => free.push(at),
+                    _ => {}
+                }
+            }
+        }
+        free.retain(|at| !steady.contains(at));
+        for columns in [&mut steady, &mut free] {
+            columns.sort_unstable();
+            columns.dedup();
+        }
+        Self { steady, free }
+    }
+
+    /// Whether two arrays as `dejima.pending` has them, of the old and of the new rows, are such a change.
+    pub(super) fn are_steady(&self, old: &str, new: &str) -> String {
+        let slices = |side: &str| {
+            let columns = self.steady.iter().map(|at| at + 1);
+            let columns = columns.map(|at| format!("{side}[{at}:{at}]"));
+            columns.collect::<Vec<_>>().join(" || ")
+        };
+        if self.steady.is_empty() {
+            // The Dejima table shows nothing of it.
+            return format!("{old} IS NOT NULL AND {new} IS NOT NULL");
+        }
+        format!("{} = {}", slices(old), slices(new))
+    }
+}
+
+fn atom(clause: &Clause, relation: RelationId) -> Option<Atom> {
+    let atoms = Atom::all(clause);
+    atoms.into_iter().find(|atom| atom.relation == relation)
+}
+
+/// Where the changed rows are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// One, in the variables `WAS` and `NOW`.
+    One,
+    /// In `dejima.pending`; so many.
+    Logged(Size),
+}
+
+/// A row of `dejima.pending`, as arguments of a function.
+pub(super) const WAS: &str = "\"dejima was\"";
+pub(super) const NOW: &str = "\"dejima now\"";
+pub(super) const ARGUMENTS: &str = "\"dejima was\" text[], \"dejima now\" text[]";
+
+/// The end of the name of the function that does the work.
+pub(super) fn suffix(relation: RelationId, rows: Rows) -> String {
+    match rows {
+        Rows::One => format!("{relation}_in_place_one"),
+        Rows::Logged(size) => format!("{relation}_in_place_{}", size.suffix()),
+    }
+}
+
+/// The function that does the work.
+pub(super) fn body(bound: &Bound, relation: RelationId, of: Rows) -> String {
+    let columns = Columns::of(bound, relation);
+    let lock = lock_in_place(bound, relation, &rows(bound, relation, &columns, of));
+    let declared = if lock.is_empty() { "" } else { DECLARED };
+    let delete = format!("DELETE FROM dejima.pending AS p WHERE {};", logged(bound));
+    let log = log(bound, relation, &columns, of);
+    format!("\n#variable_conflict use_column\n{declared}BEGIN\n{lock}\n{log}\n{delete}\nEND\n")
+}
+
+/// Whether rows of other base tables may be so wide that even few of them are no section.
+pub(super) fn may_be_wide(bound: &Bound, relation: RelationId) -> String {
+    let others = bound
+        .sources
+        .iter()
+        .filter(|(other, _)| **other != relation);
+    let is_wide = |source: &Source| match source.base.toast {
+        None if !source.base.is_partitioned => None,
+        None => Some("true".to_owned()),
+        Some(toast) => Some(format!("pg_relation_size({toast}::oid) IS DISTINCT FROM 0")),
+    };
+    let wide: Vec<_> = others.filter_map(|(_, source)| is_wide(source)).collect();
+    if wide.is_empty() {
+        "false".to_owned()
+    } else {
+        wide.join(" OR ")
+    }
+}
+
+/// The changed rows: what matters of them as it is, and the free columns also as they were.
+fn rows(bound: &Bound, relation: RelationId, columns: &Columns, of: Rows) -> String {
+    let source = bound.source(relation);
+    let now = [columns.steady.as_slice(), &columns.free].concat();
+    let now = now.iter().map(|at| (*at, NOW, "new"));
+    let before = columns.free.iter().map(|at| (*at, WAS, "old"));
+    let mut selected = Vec::new();
+    let mut arrays = Vec::new();
+    for (cell, (at, variable, side)) in now.chain(before).enumerate() {
+        let column = &source.columns[at];
+        let value = match of {
+            Rows::One => format!("{variable}[{}][1]", at + 1),
+            Rows::Logged(_) => format!("i.cell{cell}"),
+        };
+        let name = if variable == WAS {
+            was(column)
+        } else {
+            identifier(&column.name)
+        };
+        selected.push(format!("{value}::{} AS {name}", column.base_type));
+        arrays.push(format!("p.{side}[{0}:{0}]", at + 1));
+    }
+    let selected = selected.join(", ");
+    if of == Rows::One {
+        return format!("(SELECT {selected})");
+    }
+    let cells: Vec<_> = (0..arrays.len()).map(|at| format!("cell{at}")).collect();
+    format!(
+        "(SELECT {selected} FROM dejima.pending AS p, unnest({}) AS i({}) WHERE {})",
+        arrays.join(", "),
+        cells.join(", "),
+        logged(bound),
+    )
+}
+
+/// A free column as it was.
+fn was(column: &BaseColumn) -> String {
+    identifier(&format!("dejima was {}", column.name))
+}
+
+/// What a clause shows of the changed rows.
+struct Shown {
+    /// For each column of the Dejima table, its value as it was and as it is, as texts; nothing as it is if it is the same.
+    cells: Vec<(String, Option<String>)>,
+    /// The rest of the SELECT.
+    rest: String,
+}
+
+impl Shown {
+    /// `None` if nothing that it shows is another.
+    fn of(
+        bound: &Bound,
+        clause: &Clause,
+        relation: RelationId,
+        columns: &Columns,
+        rows: &str,
+        names: &mut Names,
+    ) -> Option<Self> {
+        let is_changed = |item: &&Item| matches!(item, Item::Row(of, _) if *of == relation);
+        let Item::Row(_, arguments) = clause.items.iter().find(is_changed)? else {
+            return None;
+        };
+        let mut select = Select::new(bound, &clause.variables);
+        let name = select.row(relation, arguments, rows, names);
+        let others = clause.items.iter().filter(|item| !is_changed(item));
+        let others: Vec<Item> = others.cloned().collect();
+        // What looks for rows beside takes them as they are: in one SELECT.
+        let mut now = select.items(&others, &Now(bound), names).pop()?;
+        let mut before = now.clone();
+        for &at in &columns.free {
+            if let Argument::Variable(variable) = &arguments[at] {
+                let cell = format!("{name}.{}", was(&bound.source(relation).columns[at]));
+                before.known.insert(*variable, cell);
+            }
+        }
+        let view = bound.program.view;
+        let texts = |select: &Select<'_>| -> Vec<String> {
+            let values = select.values(view, &clause.head).into_iter().enumerate();
+            values
+                .map(|(at, value)| text(&format!("({value})"), keeps_spaces(bound, at)))
+                .collect()
+        };
+        let pairs = texts(&before).into_iter().zip(texts(&now));
+        let cells: Vec<_> = pairs
+            .map(|(old, new)| {
+                (new != old)
+                    .then_some(new)
+                    .map_or((old.clone(), None), |new| (old, Some(new)))
+            })
+            .collect();
+        let differing = cells
+            .iter()
+            .filter_map(|(old, new)| Some((old.as_str(), new.as_deref()?)));
+        let (old, new): (Vec<&str>, Vec<&str>) = differing.unzip();
+        if old.is_empty() {
+            return None;
+        }
+        let differ = format!(
+            "ROW({}) IS DISTINCT FROM ROW({})",
+            old.join(", "),
+            new.join(", ")
+        );
+        now.conditions.push(differ);
+        Some(Self {
+            cells,
+            rest: now.rest(),
+        })
+    }
+
+    /// Those that are another, with the new values of these columns.
+    fn select(&self, differs: &[bool]) -> String {
+        let mut named = Vec::new();
+        for (at, (old, new)) in self.cells.iter().enumerate() {
+            named.push(format!("{old} AS old{at}"));
+            if differs[at] {
+                named.push(format!("{} AS new{at}", new.as_ref().unwrap_or(old)));
+            }
+        }
+        format!("SELECT {}{}", named.join(", "), self.rest)
+    }
+}
+
+/// Finds and logs what the Dejima table shows otherwise.
+fn log(bound: &Bound, relation: RelationId, columns: &Columns, of: Rows) -> String {
+    let mut names = Names::default();
+    let clauses = get_clauses(bound);
+    let rows = rows(bound, relation, columns, of);
+    let shown: Vec<Shown> = clauses
+        .iter()
+        .filter_map(|clause| Shown::of(bound, clause, relation, columns, &rows, &mut names))
+        .collect();
+    if shown.is_empty() {
+        return String::new();
+    }
+    let count = bound.schema.columns.len();
+    let differs: Vec<bool> = (0..count)
+        .map(|at| shown.iter().any(|shown| shown.cells[at].1.is_some()))
+        .collect();
+    let rows: Vec<_> = shown.iter().map(|shown| shown.select(&differs)).collect();
+    let rows = rows.join("\nUNION ALL\n");
+    let is_one = of == Rows::One && is_root(bound, relation);
+    let [old, new] = sides(&differs, is_one);
+    let (insert, table) = (
+        "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, section, old, new)",
+        literal(bound.table.as_str()),
+    );
+    match of {
+        Rows::One if is_one => format!(
+            "{insert}
+SELECT pg_current_xact_id(), nextval('dejima.statement'), 1, {table}, 0, {old}, {new}
+FROM ({rows}) AS r;"
+        ),
+        Rows::One | Rows::Logged(Size::Few) => format!(
+            "{insert}
+SELECT pg_current_xact_id(), nextval('dejima.statement'), 1, {table}, 0, {old}, {new}
+FROM ({rows}
+LIMIT {FEW_ROWS_MAX} + 1) AS r HAVING count(*) BETWEEN 1 AND {FEW_ROWS_MAX};
+IF NOT FOUND THEN
+  PERFORM {}();
+  RETURN;
+END IF;",
+            function(bound, relation, Rows::Logged(Size::Many)),
+        ),
+        Rows::Logged(Size::Many) => {
+            let others = (0..count).filter(|&at| differs[at]);
+            let cells = (0..count).map(|at| format!("old{at}"));
+            let cells = cells.chain(others.map(|at| format!("new{at}")));
+            let sizes = cells.map(|cell| format!("coalesce(pg_column_size(c.{cell}), 0)"));
+            let changed = Changed {
+                with: "",
+                rows: &rows,
+                width: &sizes.collect::<Vec<_>>().join(" + "),
+                sides: [&old, &new],
+            };
+            changed.log(bound)
+        }
+    }
+}
+
+/// Both sides of a section of rows `r`, which may be one row only.
+fn sides(differs: &[bool], is_one: bool) -> [String; 2] {
+    let cells = |side: &str, at: usize| {
+        let cell = format!("quote_nullable(r.{side}{at})");
+        if is_one {
+            cell
+        } else {
+            format!("string_agg({cell}, ',')")
+        }
+    };
+    let old: Vec<_> = (0..differs.len()).map(|at| cells("old", at)).collect();
+    let is_only = differs.iter().filter(|differs| **differs).count() == 1;
+    let new = differs
+        .iter()
+        .enumerate()
+        .map(|(at, differs)| match differs {
+            // All rows are another in it.
+            true if is_only => cells("new", at),
+            true => format!("coalesce(nullif({}, {}), '')", cells("new", at), old[at]),
+            false => "''".to_owned(),
+        });
+    let new: Vec<_> = new.collect();
+    [columns_text(&old), columns_text(&new)]
+}
+
+/// The name of the function that does the work.
+pub(super) fn function(bound: &Bound, relation: RelationId, of: Rows) -> String {
+    format!("{}_{}", derive_function(bound), suffix(relation, of))
+}
+
+/// Whether a row of the base table has a part in one row of the Dejima table at most: its key is the Dejima table's.
+pub(super) fn is_root(bound: &Bound, relation: RelationId) -> bool {
+    get_clauses(bound).iter().all(|clause| {
+        atom(clause, relation).is_none_or(|atom| {
+            let determined = atom.variables().into_iter().collect();
+            Select::determines(bound, clause, determined)
+        })
+    })
+}
