@@ -4,7 +4,8 @@
 //! from there to its variables, `select` writes FROM and WHERE. `get` is what the Dejima table shows; `derive` finds what a transaction
 //! changed in it; `put` finds what a change of it writes, `write` writes it; `through` lets clients write the view itself.
 //! There are shorter ways for some programs: `mapping` finds those that are no more than a declaration, `as_shown` those of which
-//! nothing is to be derived.
+//! nothing is to be derived; `direct` finds columns that are updated where they stand, `put_one` puts a row of which only these
+//! change.
 //!
 //! Each function that does work exists twice, with one body: for few rows PostgreSQL is left no choice but to look rows up in
 //! indexes, whatever its statistics say of tables that have grown since; for many it may choose.
@@ -12,14 +13,18 @@
 mod alone;
 mod as_shown;
 mod derive;
+mod direct;
 mod expression;
 mod family;
 mod get;
 mod mapping;
 mod occurrence;
 mod put;
+mod put_one;
 mod row_condition;
 mod select;
+#[cfg(test)]
+mod tests;
 mod through;
 mod unfold;
 mod write;
