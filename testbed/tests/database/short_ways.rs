@@ -511,6 +511,29 @@ async fn one_statement_may_have_rows_of_both_kinds() {
     assert!(message.starts_with("the strategy of peer"), "{message}");
 }
 
+/// A unique key that the strategy does not know may be checked at the end of a statement: of one statement, not of one for each row.
+#[tokio::test]
+async fn unique_values_may_be_exchanged_by_one_statement() {
+    let strategy = FLEET;
+    let bed = bed("short_unique", tables(strategy)).await;
+    bed.admin(
+        "ALTER TABLE taxi ADD UNIQUE (seats) DEFERRABLE; INSERT INTO taxi VALUES (1, 1), (2, 2)",
+    );
+    let database = bed.connect().await;
+    database
+        .declare(&[programmed(strategy)])
+        .await
+        .expect("it fits");
+    let owner = bed.session("postgres").await;
+    let sql = "UPDATE dejima_tables.\"Fleet\" SET seats = 3 - seats WHERE kind = 'taxi'";
+    owner.batch_execute(sql).await.expect(sql);
+    assert_eq!(bed.told(0).len(), 2);
+    assert_eq!(
+        bed.admin("SELECT string_agg(t::text, ' ' ORDER BY id) FROM taxi AS t"),
+        "(1,2,) (2,1,)"
+    );
+}
+
 /// A writer that waits for another looks at the row that the other has left.
 #[tokio::test]
 async fn who_waited_sees_what_the_other_left() {

@@ -122,6 +122,13 @@ fn views_go_the_ways_that_say_the_same() {
             &[],
         ),
         (
+            "a column that another part of the same table chooses by",
+            "CREATE TABLE t (id int PRIMARY KEY, kind text NOT NULL DEFAULT 'a', x int DEFAULT 9, y int);".into(),
+            "SELECT 'a' AS part, id, x FROM t WHERE kind = 'a' UNION SELECT 'b', id, y FROM t WHERE kind = 'b' AND x > 5",
+            true,
+            &["x"],
+        ),
+        (
             "no key",
             "CREATE TABLE a (x int NOT NULL, y int); CREATE TABLE b (x int NOT NULL, y int);\n-- put: insert into a\n".into(),
             "SELECT x, y FROM a UNION SELECT x, y FROM b",
