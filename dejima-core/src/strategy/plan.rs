@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::capture::Logged;
+use super::capture::{Logged, Shown};
 use super::{
     BaseColumn, BaseTable, Bound, Declaration, HiddenColumn, Known, Strategy, Unbound, UniqueKey,
     capture, identifier, put, sql, view,
@@ -299,13 +299,14 @@ pub fn parts(strategies: &[Strategy], programs: &[Bound]) -> Vec<Part> {
     for strategy in strategies {
         let base = by_base.entry(strategy.base.oid);
         let (_, logged) = base.or_insert_with(|| (&strategy.base, Vec::new()));
-        logged.push(Logged::Shown(strategy));
+        logged.push(Logged::Shown(Shown::of(strategy)));
     }
     for program in programs {
-        for (&relation, source) in &program.sources {
+        let mut all = sql::logged(program);
+        for (relation, source) in &program.sources {
             let base = by_base.entry(source.base.oid);
             let (_, logged) = base.or_insert_with(|| (&source.base, Vec::new()));
-            logged.push(Logged::Source(program, relation, source));
+            logged.extend(all.remove(relation).unwrap_or_default());
         }
     }
     let captures = by_base.iter().map(|(&oid, (base, logged))| Part {

@@ -4,6 +4,8 @@
 //! tables for a wanted state of the Dejima table (put), and which rows the Dejima table shows (get). It follows Tran, Kato, Hu,
 //! *Programmable View Update Strategies on Relations* (PVLDB 13(5), 2020), section 3, with NULL, types and keys added.
 
+use std::collections::BTreeSet;
+
 use crate::strategy::language::Span;
 use crate::strategy::language::syntax::{BinaryOperator, Function, UnaryOperator};
 use crate::strategy::value::{Sort, Value};
@@ -26,8 +28,18 @@ pub struct Program {
     pub constraints: Vec<Constraint>,
     /// Nobody wrote how the Dejima table is got; it follows from the put rules.
     pub get_is_derived: bool,
-    /// It shows columns of some rows of one base table, as they are, and nobody wrote how it is put: a declaration could say the same.
+    /// What is known of put because it follows from a view; nothing if somebody wrote it, for then it may mean anything.
+    pub from_view: Option<FromView>,
+}
+
+/// What is known of a put that follows from a view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FromView {
+    /// It shows columns of some rows of one base table, as they are: a declaration could say the same.
     pub is_mapping: bool,
+    /// Base tables, by name, whose rows the parts of the view show, each table for nothing else: a row of the Dejima table is put
+    /// into the one of its part.
+    pub roots: BTreeSet<String>,
 }
 
 /// What a relation is to the strategy.

@@ -75,10 +75,10 @@ pub(super) fn create_dispatcher(strategies: &[Strategy], programs: &[Bound]) -> 
         .map(|s| branch(&s.table, function(s)))
         .chain(of_programs)
         .collect();
-    let derive = if programs.is_empty() {
-        ""
-    } else {
+    let derive = if programs.iter().any(sql::is_derived) {
         "PERFORM dejima.derive();\n"
+    } else {
+        ""
     };
     let body = format!(
         "\nDECLARE\n  part jsonb;\nBEGIN\nFOR part IN SELECT value FROM jsonb_array_elements($1) WITH ORDINALITY AS e(value, ordinal) ORDER BY ordinal LOOP\n  \

@@ -17,4 +17,5 @@ mod partitions;
 mod programs;
 mod put;
 mod sessions;
+mod short_ways;
 mod view;

@@ -3,14 +3,42 @@
 use super::Source;
 use crate::strategy::bound::{self, Bound};
 use crate::strategy::program::RelationId;
-use crate::strategy::{BaseColumn, Strategy, literal, text_of};
+use crate::strategy::{BaseColumn, Strategy, identifier, literal, text_of};
 
 /// What is logged of a base table for one Dejima table.
 pub(in crate::strategy) enum Logged<'a> {
     /// The rows that it shows, as it shows them.
-    Shown(&'a Strategy),
+    Shown(Shown),
     /// All rows, one of the sources of a program: what they change in the Dejima table is found at the end of the transaction.
     Source(&'a Bound, RelationId, &'a bound::Source),
+}
+
+/// What a Dejima table, or one clause of its program, shows of a base table.
+pub(in crate::strategy) struct Shown {
+    /// The Dejima table.
+    pub(in crate::strategy) table: String,
+    /// Tells it apart from all else that is logged of the base table.
+    pub(in crate::strategy) number: String,
+    /// For each column of the Dejima table what it shows of a row, as text, in SQL over the base table's columns.
+    pub(in crate::strategy) texts: Vec<String>,
+    /// The base table's columns that it takes.
+    pub(in crate::strategy) columns: Vec<BaseColumn>,
+    /// The rows shown, in SQL over the base table's columns; all if there is none.
+    pub(in crate::strategy) condition: Option<String>,
+}
+
+impl Shown {
+    /// What a declaration shows.
+    pub(in crate::strategy) fn of(strategy: &Strategy) -> Self {
+        let text = |column: &BaseColumn| text_of(&identifier(&column.name), column);
+        Self {
+            table: strategy.table.as_str().to_owned(),
+            number: strategy.id.to_string(),
+            texts: strategy.columns.iter().map(text).collect(),
+            columns: strategy.columns.clone(),
+            condition: strategy.condition.as_ref().map(|_| strategy.shows()),
+        }
+    }
 }
 
 /// A log.
@@ -47,9 +75,10 @@ impl Logged<'_> {
         }
     }
 
+    /// The base table's columns that are logged.
     pub(super) fn columns(&self) -> &[BaseColumn] {
         match self {
-            Self::Shown(strategy) => &strategy.columns,
+            Self::Shown(shown) => &shown.columns,
             Self::Source(_, _, source) => &source.columns,
         }
     }
@@ -57,10 +86,30 @@ impl Logged<'_> {
     /// Whether the Dejima table shows a row, as a further column of it, if it does not show all.
     pub(super) fn shown(&self) -> Option<String> {
         match self {
-            Self::Shown(s) if s.condition.is_some() => {
-                Some(format!(", {} AS {}", s.shows(), self.shown_name()))
+            Self::Shown(shown) => {
+                let condition = shown.condition.as_ref()?;
+                Some(format!(", {condition} AS {}", self.shown_name()))
             }
-            _ => None,
+            Self::Source(..) => None,
+        }
+    }
+
+    /// For each value that is logged of a row its text, in SQL over the base table's columns.
+    fn texts(&self) -> Vec<String> {
+        match self {
+            Self::Shown(shown) => shown.texts.clone(),
+            Self::Source(_, _, source) => {
+                let text = |column: &BaseColumn| text_of(&identifier(&column.name), column);
+                source.columns.iter().map(text).collect()
+            }
+        }
+    }
+
+    /// How many these are.
+    fn width(&self) -> usize {
+        match self {
+            Self::Shown(shown) => shown.texts.len(),
+            Self::Source(_, _, source) => source.columns.len(),
         }
     }
 
@@ -69,8 +118,7 @@ impl Logged<'_> {
     pub(super) fn cells(&self) -> Vec<String> {
         let is_conditional = self.shown().is_some();
         let shown = self.shown_name();
-        let gathered = |(at, column): (usize, &BaseColumn)| {
-            let text = text_of(&crate::strategy::identifier(&column.name), column);
+        let gathered = |(at, text): (usize, &String)| {
             let cells = match self {
                 Self::Source(..) => format!("array_agg({text})"),
                 Self::Shown(_) if is_conditional => {
@@ -82,7 +130,7 @@ impl Logged<'_> {
             };
             format!("{cells} AS {}", self.cells_name(at))
         };
-        let mut cells: Vec<_> = self.columns().iter().enumerate().map(gathered).collect();
+        let mut cells: Vec<_> = self.texts().iter().enumerate().map(gathered).collect();
         if is_conditional {
             cells.push(format!("bool_or({shown}) AS {shown}"));
         }
@@ -93,11 +141,7 @@ impl Logged<'_> {
     /// new values.
     pub(super) fn change(&self, source: &Source, section: &str) -> String {
         let (table, part, null) = match self {
-            Self::Shown(strategy) => (
-                literal(strategy.table.as_str()),
-                section.to_owned(),
-                "NULL::text",
-            ),
+            Self::Shown(shown) => (literal(&shown.table), section.to_owned(), "NULL::text"),
             Self::Source(bound, relation, _) => {
                 (bound.id.to_string(), relation.to_string(), "NULL::text[]")
             }
@@ -138,34 +182,28 @@ impl Logged<'_> {
             format!("coalesce(nullif(n.{cells}, o.{cells}), '')")
         };
         match self {
-            Self::Shown(strategy) => {
-                let columns: Vec<_> = (0..strategy.columns.len()).map(changed).collect();
-                columns_text(&columns)
-            }
+            Self::Shown(_) => columns_text(&(0..self.width()).map(changed).collect::<Vec<_>>()),
             Self::Source(..) => self.side("n"),
         }
     }
 
     fn gathered(&self, alias: &str) -> Vec<String> {
         let cells = |at| format!("{alias}.{}", self.cells_name(at));
-        (0..self.columns().len()).map(cells).collect()
+        (0..self.width()).map(cells).collect()
     }
 
     fn cells_name(&self, column: usize) -> String {
-        match self {
-            Self::Shown(strategy) => format!("\"dejima {} {column}\"", strategy.id),
-            Self::Source(bound, relation, _) => {
-                format!("\"dejima {} {relation} {column}\"", bound.id)
-            }
-        }
+        format!("\"dejima {} {column}\"", self.number())
     }
 
     fn shown_name(&self) -> String {
+        format!("\"dejima {} shown\"", self.number())
+    }
+
+    fn number(&self) -> String {
         match self {
-            Self::Shown(strategy) => format!("\"dejima {} shown\"", strategy.id),
-            Self::Source(bound, relation, _) => {
-                format!("\"dejima {} {relation} shown\"", bound.id)
-            }
+            Self::Shown(shown) => shown.number.clone(),
+            Self::Source(bound, relation, _) => format!("{} {relation}", bound.id),
         }
     }
 }

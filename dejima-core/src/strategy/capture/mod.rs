@@ -8,7 +8,7 @@
 
 mod logged;
 
-pub(super) use logged::{Logged, columns_text};
+pub(super) use logged::{Logged, Shown, columns_text};
 
 use super::{BaseColumn, BaseTable, PINNED, identifier, literal};
 use logged::Log;
@@ -97,6 +97,9 @@ impl Source {
 
 /// Logs what the source says under one number for the whole statement.
 fn log(source: &Source, base: &BaseTable, logged: &[Logged<'_>]) -> String {
+    if logged.is_empty() {
+        return String::new();
+    }
     let in_sections = |sections| -> String {
         let inserts = inserts(source, sections, base, logged);
         inserts.map(|sql| format!("{sql};\n{ADD}")).collect()
@@ -182,6 +185,9 @@ fn insert(
 
 /// Before a TRUNCATE the rows are still in the table; in that one of a partitioned table's partitions that is truncated.
 fn log_truncated(base: &BaseTable, logged: &[Logged<'_>]) -> String {
+    if logged.is_empty() {
+        return String::new();
+    }
     let truncated = Source::Old(TRUNCATED);
     let execute = |sql: &str, rest: &str| {
         format!(
@@ -235,8 +241,9 @@ fn width(base: &BaseTable, logged: &[Logged<'_>]) -> String {
             identifier(&column.name)
         )
     };
-    let sizes: Vec<_> = base.columns.iter().filter(is_logged).map(size).collect();
-    format!("1 + {}", sizes.join(" + "))
+    let sizes = base.columns.iter().filter(is_logged).map(size);
+    let all: Vec<_> = std::iter::once("1".to_owned()).chain(sizes).collect();
+    all.join(" + ")
 }
 
 /// The rows of a table in sections, the values of each column one after the other, in the order in which the rows stand

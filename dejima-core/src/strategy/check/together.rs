@@ -169,7 +169,7 @@ impl Merged {
                 rules: Vec::new(),
                 constraints: Vec::new(),
                 get_is_derived: false,
-                is_mapping: false,
+                from_view: None,
             },
         }
     }

@@ -17,11 +17,14 @@ mod rules;
 mod types;
 mod union;
 
+use std::collections::BTreeSet;
+
 use crate::strategy::language::Diagnostic;
 use crate::strategy::language::syntax::{
     ConstraintText, Document, ForeignKeyDeclaration, KeyDeclaration, Name, RelationDeclaration,
     RelationKind, Statement, UnaryOperator,
 };
+use crate::strategy::program::FromView;
 use branch::Branched;
 use build::variable;
 
@@ -33,8 +36,8 @@ pub(crate) use definition::{
 /// What one thing that the view leaves open, or cannot be, stops.
 pub(crate) type Derived<T> = Result<T, Box<Diagnostic>>;
 
-/// The put rules of a definition, with the declarations that they need.
-pub(crate) fn derive(definition: &Definition) -> Derived<Document> {
+/// The put rules of a definition, with the declarations that they need, and what is known of them.
+pub(crate) fn derive(definition: &Definition) -> Derived<(Document, FromView)> {
     let mut branches = Vec::new();
     for number in 0..definition.branches.len() {
         branches.push(Branched::of(definition, number)?);
@@ -56,7 +59,32 @@ pub(crate) fn derive(definition: &Definition) -> Derived<Document> {
     statements.push(view(definition, &branches));
     statements.extend(union::key(definition, &branches));
     statements.extend(rules);
-    Ok(Document { statements })
+    let from_view = FromView {
+        is_mapping: definition.is_mapping(),
+        roots: roots(definition, &branches),
+    };
+    Ok((Document { statements }, from_view))
+}
+
+/// Tables that stand nowhere in the view but where their rows are the ones shown.
+fn roots(definition: &Definition, branches: &[Branched<'_>]) -> BTreeSet<String> {
+    let name = |table: usize| definition.tables[table].name.text.clone();
+    let uses = |branch: &Branched<'_>| {
+        let uses = branch.branch.uses.iter().enumerate();
+        let root = branch.root;
+        let of = move |(number, used): (usize, &Use)| (used.table, number == root);
+        uses.map(of).collect::<Vec<_>>()
+    };
+    let (shown, others): (Vec<_>, Vec<_>) = branches
+        .iter()
+        .flat_map(uses)
+        .partition(|(_, is_root)| *is_root);
+    let is_other = |table: usize| others.iter().any(|(other, _)| *other == table);
+    shown
+        .into_iter()
+        .filter(|(table, _)| !is_other(*table))
+        .map(|(table, _)| name(table))
+        .collect()
 }
 
 /// The tables that are in the view, or that its tables refer to or are referred to by.

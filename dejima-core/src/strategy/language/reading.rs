@@ -9,7 +9,7 @@ use super::source::Sources;
 use super::sql;
 use super::syntax::{Document, Statement};
 use crate::strategy::derive::{Definition, derive};
-use crate::strategy::program::Program;
+use crate::strategy::program::{FromView, Program};
 
 /// What a strategy is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,14 +82,14 @@ pub fn read(file: File<'_>, format: Format, schema: Option<File<'_>>) -> Vec<Rea
 struct Said {
     document: Document,
     findings: Vec<Diagnostic>,
-    is_mapping: bool,
+    from_view: Option<FromView>,
 }
 
 fn nothing(findings: Vec<Diagnostic>) -> Said {
     Said {
         document: Document::default(),
         findings,
-        is_mapping: false,
+        from_view: None,
     }
 }
 
@@ -105,16 +105,16 @@ fn datalog(sources: &Sources, number: u16, text: &str, schema: Option<u16>) -> S
     Said {
         document,
         findings,
-        is_mapping: false,
+        from_view: None,
     }
 }
 
 fn derived(definition: &Definition) -> Said {
     match derive(definition) {
-        Ok(document) => Said {
+        Ok((document, from_view)) => Said {
             document,
             findings: Vec::new(),
-            is_mapping: definition.is_mapping(),
+            from_view: Some(from_view),
         },
         Err(finding) => nothing(vec![*finding]),
     }
@@ -124,7 +124,7 @@ fn reading(sources: Sources, said: Said) -> Reading {
     let Said {
         document,
         mut findings,
-        is_mapping,
+        from_view,
     } = said;
     let is_read = !findings
         .iter()
@@ -133,7 +133,7 @@ fn reading(sources: Sources, said: Said) -> Reading {
     if is_read {
         let (resolved, more) = resolve(&document);
         program = resolved.map(|program| Program {
-            is_mapping,
+            from_view,
             ..program
         });
         findings.extend(more);

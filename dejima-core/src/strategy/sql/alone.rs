@@ -195,7 +195,9 @@ pub(super) fn free(bound: &Bound, clause: &Clause, changed: &Atom) -> BTreeSet<V
     for item in &clause.items {
         match item {
             Item::Define(_, expr) | Item::Test(expr) => taken.extend(expr.variables()),
-            Item::None(alternatives) => taken.extend(alternatives.iter().flatten().flat_map(all)),
+            Item::None(alternatives) => {
+                taken.extend(alternatives.iter().flatten().flat_map(all_variables))
+            }
             Item::Row(..) => {}
         }
     }
@@ -208,11 +210,15 @@ pub(super) fn free(bound: &Bound, clause: &Clause, changed: &Atom) -> BTreeSet<V
     changed.variables().difference(&taken).copied().collect()
 }
 
-/// All variables of an item.
-fn all(item: &Item) -> Vec<VariableId> {
+/// All variables of an item, with repetitions.
+pub(super) fn all_variables(item: &Item) -> Vec<VariableId> {
     match item {
         Item::Row(_, arguments) => variables(arguments).collect(),
-        Item::None(alternatives) => alternatives.iter().flatten().flat_map(all).collect(),
+        Item::None(alternatives) => alternatives
+            .iter()
+            .flatten()
+            .flat_map(all_variables)
+            .collect(),
         Item::Define(variable, expr) => [vec![*variable], expr.variables()].concat(),
         Item::Test(expr) => expr.variables(),
     }

@@ -13,7 +13,7 @@ use crate::strategy::{HiddenColumn, Strategy, UniqueKey, identifier};
 
 /// The program as a declaration would be meant, if it is one of these.
 pub(in crate::strategy) fn mapping(bound: &Bound) -> Option<Strategy> {
-    if !bound.program.is_mapping {
+    if !bound.program.from_view.as_ref()?.is_mapping {
         return None;
     }
     let clauses = get_clauses(bound);

@@ -3,13 +3,17 @@
 //! One way leads from rules to SELECTs: `unfold` replaces helpers, `occurrence` finds where a relation stands in a rule and how to get
 //! from there to its variables, `select` writes FROM and WHERE. `get` is what the Dejima table shows; `derive` finds what a transaction
 //! changed in it; `put` finds what a change of it writes, `write` writes it; `through` lets clients write the view itself.
-//! `mapping` finds programs for which there is a shorter way.
+//! There are shorter ways for some programs: `mapping` finds those that are no more than a declaration, `as_shown` those of which
+//! nothing is to be derived; `direct` finds columns that are updated where they stand, `put_one` puts a row of which only these
+//! change.
 //!
 //! Each function that does work exists twice, with one body: for few rows PostgreSQL is left no choice but to look rows up in
 //! indexes, whatever its statistics say of tables that have grown since; for many it may choose.
 
 mod alone;
+mod as_shown;
 mod derive;
+mod direct;
 mod expression;
 mod family;
 mod get;
@@ -17,16 +21,23 @@ mod in_place;
 mod mapping;
 mod occurrence;
 mod put;
+mod put_one;
 mod row_condition;
 mod sections;
 mod select;
+#[cfg(test)]
+mod tests;
 mod through;
 mod unfold;
 mod write;
 
+use std::collections::BTreeMap;
+
 use super::bound::Bound;
+use super::capture::Logged;
 use super::literal;
 use super::plan::{Part, PartKind};
+use super::program::RelationId;
 
 pub(super) use mapping::mapping;
 pub use row_condition::RowCondition;
@@ -86,7 +97,7 @@ pub(super) fn parts(bound: &Bound) -> Vec<Part> {
         remove,
     };
     let view = get::view_name(bound);
-    vec![
+    let mut parts = vec![
         part(
             "view",
             PartKind::View(view.clone()),
@@ -94,25 +105,54 @@ pub(super) fn parts(bound: &Bound) -> Vec<Part> {
             format!("DROP VIEW IF EXISTS {view}"),
         ),
         part(
-            "derive",
-            PartKind::Derive,
-            derive::create(bound),
-            derive::remove(bound),
-        ),
-        part(
             "put",
             PartKind::Put,
             format!("{};\n{}", put::create(bound), through::create(bound)),
             format!("{};\n{}", through::remove(bound), put::remove(bound)),
         ),
-    ]
+    ];
+    if is_derived(bound) {
+        let derive = part(
+            "derive",
+            PartKind::Derive,
+            derive::create(bound),
+            derive::remove(bound),
+        );
+        parts.insert(1, derive);
+    }
+    parts
+}
+
+/// Whether it takes more than one row of a base table to say what it changes in the Dejima table.
+pub(super) fn is_derived(bound: &Bound) -> bool {
+    as_shown::as_shown(bound).is_none()
+}
+
+/// What is logged of each base table.
+pub(super) fn logged(bound: &Bound) -> BTreeMap<RelationId, Vec<Logged<'_>>> {
+    let mut logged: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    match as_shown::as_shown(bound) {
+        Some(clauses) => {
+            for (relation, shown) in clauses {
+                let of_table = logged.entry(relation).or_default();
+                of_table.push(Logged::Shown(shown));
+            }
+        }
+        None => {
+            for (&relation, source) in &bound.sources {
+                logged.insert(relation, vec![Logged::Source(bound, relation, source)]);
+            }
+        }
+    }
+    logged
 }
 
 /// Creates `dejima.derive`, which finds what the rows logged of base tables change in the Dejima tables of programs, and logs
 /// that in their place.
 pub(super) fn create_dispatcher(programs: &[Bound]) -> String {
     let derive = |bound: &Bound| format!("PERFORM {}();\n", derive_function(bound));
-    let body: String = programs.iter().map(derive).collect();
+    let derived = programs.iter().filter(|bound| is_derived(bound));
+    let body: String = derived.map(derive).collect();
     format!(
         "CREATE OR REPLACE FUNCTION dejima.derive() RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS {};\n\
          REVOKE ALL ON FUNCTION dejima.derive() FROM PUBLIC",

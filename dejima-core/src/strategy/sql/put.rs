@@ -14,7 +14,7 @@ use super::get::{
 use super::occurrence::{Atom, outer_variables};
 use super::select::{Names, Select, Tables, same};
 use super::unfold::{Clause, Item, clauses, of_body};
-use super::{FEW_ROWS_MAX, Size, put_function, write};
+use super::{FEW_ROWS_MAX, Size, direct, put_function, put_one, through, write};
 use crate::strategy::bound::Bound;
 use crate::strategy::program::{Constraint, Predicate, RelationId, Scope};
 use crate::strategy::{identifier, literal, quote::literals, text};
@@ -32,11 +32,20 @@ pub(super) fn create(bound: &Bound) -> String {
             literal(&body(bound, size))
         )
     };
+    let direct = direct::all(bound);
+    let (one, reading) = if direct.is_empty() {
+        (String::new(), function.clone())
+    } else {
+        (
+            put_one::create(bound, &direct),
+            put_one::rows_function(bound),
+        )
+    };
     format!(
         "{few}{many}CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS void LANGUAGE plpgsql AS {choose};\n\
          REVOKE ALL ON FUNCTION {function}({view}[], {view}[]) FROM PUBLIC;\n\
-         CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql {settings} AS {read};\n\
-         REVOKE ALL ON FUNCTION {function}(jsonb) FROM PUBLIC",
+         {one}CREATE OR REPLACE FUNCTION {reading}(jsonb) RETURNS void LANGUAGE plpgsql {settings} AS {read};\n\
+         REVOKE ALL ON FUNCTION {reading}(jsonb) FROM PUBLIC",
         few = of_size(Size::Few),
         many = of_size(Size::Many),
         choose = literal(&format!(
@@ -49,16 +58,22 @@ pub(super) fn create(bound: &Bound) -> String {
     )
 }
 
-/// Drops the functions.
+/// Drops the functions, and of `through` the one with arguments of their type.
 pub(super) fn remove(bound: &Bound) -> String {
     let (function, view) = (put_function(bound), view_name(bound));
+    let rows = if direct::all(bound).is_empty() {
+        String::new()
+    } else {
+        format!("{}(jsonb), ", put_one::rows_function(bound))
+    };
     // The view is an argument's type: without it these functions are not there either.
     format!(
         "DO {}",
         literal(&format!(
-            "BEGIN IF to_regclass({}) IS NOT NULL THEN DROP FUNCTION IF EXISTS {function}(jsonb), {function}({view}[], {view}[]), \
-             {function}_few({view}[], {view}[]), {function}_many({view}[], {view}[]); END IF; END",
-            literal(&view)
+            "BEGIN IF to_regclass({}) IS NOT NULL THEN DROP FUNCTION IF EXISTS {rows}{function}(jsonb), {function}({view}[], {view}[]), \
+             {function}_few({view}[], {view}[]), {function}_many({view}[], {view}[]), {log}; END IF; END",
+            literal(&view),
+            log = through::log_signature(bound)
         ))
     )
 }

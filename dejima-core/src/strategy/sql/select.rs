@@ -137,8 +137,14 @@ impl<'a> Select<'a> {
     ) -> String {
         let name = names.next();
         self.from.push(format!("{rows} AS {name}"));
+        self.cells(relation, arguments, &format!("{name}."));
+        name
+    }
+
+    /// Takes in a row that is there already, its columns under their names after this prefix.
+    pub(super) fn cells(&mut self, relation: RelationId, arguments: &[Argument], prefix: &str) {
         for (column, argument) in arguments.iter().enumerate() {
-            let cell = format!("{name}.{}", self.column(relation, column));
+            let cell = format!("{prefix}{}", self.column(relation, column));
             match argument {
                 Argument::Any => {}
                 Argument::Constant(value) if value.is_null() => {
@@ -159,7 +165,6 @@ impl<'a> Select<'a> {
                 }
             }
         }
-        name
     }
 
     /// The value of an argument, if it is known; as a value of its column.

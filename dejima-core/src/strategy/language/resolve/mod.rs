@@ -76,7 +76,7 @@ impl Resolver {
             rules,
             constraints,
             get_is_derived: !has_get,
-            is_mapping: false,
+            from_view: None,
         })
     }
 

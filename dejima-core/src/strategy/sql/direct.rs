@@ -1,0 +1,250 @@
+//! Columns of a Dejima table that are nothing but columns of one base table, and so are updated where they stand.
+//!
+//! In a put that follows from a view each part has a base table whose rows it shows, its root. A column of the root is *direct* if
+//! it is shown, once, and means nothing else: no row is found by it, none is tested or chosen by it, no constraint of the Dejima
+//! table asks for it. Then all rules, asked about a row of which only direct columns change, come to one thing: the root's row under
+//! that key gets the new values. What is asked about is only whether the old row is there as it is said. It needs no family either,
+//! for the reason that `alone` gives. Whatever finds no row that way goes the general way, which alone decides about refusals.
+//!
+//! The root is the UPDATE's own table, so that PostgreSQL looks at its row once more when it had to wait for it.
+
+use super::alone::all_variables;
+use super::get::{Now, get_clauses, shown, united};
+use super::occurrence::Atom;
+use super::select::{Names, Select};
+use super::unfold::{Clause, Item, of_body};
+use crate::strategy::bound::Bound;
+use crate::strategy::program::{Argument, ConstraintKind, RelationId, Scope, VariableId};
+use crate::strategy::{identifier, literal};
+
+/// What one clause of the Dejima table's get lets be updated where it stands.
+pub(super) struct Direct {
+    clause: Clause,
+    /// The place of the root's row among the clause's items.
+    root: usize,
+    relation: RelationId,
+    /// The columns, by their positions in the Dejima table and in the root; at least one.
+    pub(super) columns: Vec<(usize, usize)>,
+}
+
+/// An UPDATE of one row, in parts.
+pub(super) struct Update {
+    /// What a row must have so that it can be one of the clause at all.
+    pub(super) guard: String,
+    /// The values of the Dejima table's row, in its order.
+    pub(super) values: Vec<String>,
+    target: String,
+    from: Vec<String>,
+    conditions: Vec<String>,
+}
+
+/// How an updating function leaves PostgreSQL no choice but to look rows up in indexes, whatever it knows of the tables.
+pub(super) const BY_INDEX: &str =
+    "SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan";
+
+/// For each clause that has any, its direct columns.
+pub(super) fn all(bound: &Bound) -> Vec<Direct> {
+    let clauses = get_clauses(bound);
+    let of = |clause: &Clause| Direct::of(bound, &clauses, clause);
+    clauses.iter().filter_map(of).collect()
+}
+
+impl Direct {
+    fn of(bound: &Bound, clauses: &[Clause], clause: &Clause) -> Option<Self> {
+        let roots = &bound.program.from_view.as_ref()?.roots;
+        let is_root = |item: &Item| matches!(item, Item::Row(relation, _) if roots.contains(&bound.program.relation(*relation).name));
+        let root = clause.items.iter().position(is_root)?;
+        let Item::Row(relation, row) = &clause.items[root] else {
+            return None;
+        };
+        let key: Vec<_> = bound.key().iter().map(|&at| &clause.head[at]).collect();
+        let own_key = bound.source(*relation).key.as_ref()?;
+        let is_given =
+            |&at: &usize| matches!(row[at], Argument::Constant(_)) || key.contains(&&row[at]);
+        if !own_key.iter().all(is_given) {
+            return None;
+        }
+        let is_direct = |&(at, column): &(usize, usize)| {
+            !own_key.contains(&column)
+                && !is_unique(bound, *relation, column)
+                && is_only_shown(bound, clauses, *relation, column)
+                && !is_constrained(bound, at)
+        };
+        let shown = clause.head.iter().enumerate();
+        let columns = shown
+            .filter_map(|(at, argument)| {
+                variable(argument)?;
+                Some((at, row.iter().position(|value| value == argument)?))
+            })
+            .filter(is_direct)
+            .collect::<Vec<_>>();
+        (!columns.is_empty()).then(|| Self {
+            clause: clause.clone(),
+            root,
+            relation: *relation,
+            columns,
+        })
+    }
+
+    /// The Dejima table's columns that are not direct.
+    pub(super) fn others(&self) -> Vec<usize> {
+        let is_direct = |at: &usize| self.columns.iter().any(|(column, _)| column == at);
+        let all = 0..self.clause.head.len();
+        all.filter(|at| !is_direct(at)).collect()
+    }
+
+    /// Whether every row of the clause has one and the same value there.
+    pub(super) fn is_constant(&self, at: usize) -> bool {
+        matches!(self.clause.head[at], Argument::Constant(_))
+    }
+
+    /// The UPDATE of the root's row of a row of the Dejima table with these values, where they are known; its key must be.
+    pub(super) fn update(&self, bound: &Bound, asked: &[Option<String>]) -> Update {
+        let names = &mut Names::default();
+        let mut select = Select::new(bound, &self.clause.variables);
+        select.ask(bound.program.view, &self.clause.head, asked);
+        let guard = std::mem::take(&mut select.conditions);
+        let mut target = String::new();
+        for (at, item) in self.clause.items.iter().enumerate() {
+            match item {
+                Item::Row(relation, row) if at == self.root => {
+                    let place = select.from.len();
+                    let rows = bound.source(*relation).base.sql_name();
+                    select.row(*relation, row, &rows, names);
+                    target = select.from.remove(place);
+                }
+                _ => {
+                    let one = std::slice::from_ref(item);
+                    let followed = select.items(one, &Now(bound), names);
+                    select = followed.into_iter().next().expect("a table is one part");
+                }
+            }
+        }
+        Update {
+            guard: and(&guard),
+            values: select.values(bound.program.view, &self.clause.head),
+            target,
+            from: select.from,
+            conditions: select.conditions,
+        }
+    }
+
+    /// `column = value`, the value cast as the general way would: without a length, so that too long a value is refused.
+    pub(super) fn assignment(&self, bound: &Bound, column: usize, value: &str) -> String {
+        let source = bound.source(self.relation);
+        let column = &source.columns[column];
+        format!(
+            "{} = {value}::{}",
+            identifier(&column.name),
+            column.base_type
+        )
+    }
+}
+
+impl Update {
+    pub(super) fn head(&self) -> String {
+        format!("UPDATE {} SET ", self.target)
+    }
+
+    /// What follows the assignments.
+    pub(super) fn tail(&self, conditions: &[String]) -> String {
+        let from = if self.from.is_empty() {
+            String::new()
+        } else {
+            format!(" FROM {}", self.from.join(", "))
+        };
+        format!(
+            "{from} WHERE {}",
+            and(&[&self.conditions[..], conditions].concat())
+        )
+    }
+}
+
+/// Refuses as the general way does what a trigger of the base table made of the row: there must be one under its key.
+pub(super) fn check(bound: &Bound, asked: &[Option<String>]) -> String {
+    let found = shown(bound, asked, &Now(bound), &mut Names::default());
+    format!(
+        "IF NOT EXISTS ({}) THEN\n    PERFORM dejima.refuse_lost({});\n  END IF;",
+        united(&found),
+        literal(bound.table.as_str())
+    )
+}
+
+fn and(conditions: &[String]) -> String {
+    if conditions.is_empty() {
+        "true".to_owned()
+    } else {
+        conditions.join(" AND ")
+    }
+}
+
+fn variable(argument: &Argument) -> Option<VariableId> {
+    match argument {
+        Argument::Variable(variable) => Some(*variable),
+        Argument::Constant(_) | Argument::Any => None,
+    }
+}
+
+/// Row by row values can meet for a moment that one statement would exchange.
+fn is_unique(bound: &Bound, relation: RelationId, column: usize) -> bool {
+    let source = bound.source(relation);
+    let name = &source.columns[column].name;
+    let keys = &source.base.unique_keys;
+    keys.iter().any(|key| key.columns.contains(name))
+}
+
+/// Whether a base column is shown once at most wherever its table stands, not in the key, and stands for nothing else.
+fn is_only_shown(bound: &Bound, clauses: &[Clause], relation: RelationId, column: usize) -> bool {
+    let key = bound.key();
+    clauses.iter().all(|clause| {
+        let atoms = Atom::all(clause).into_iter();
+        let mut atoms = atoms.filter(|atom| atom.relation == relation);
+        atoms.all(|atom| match &atom.arguments[column] {
+            Argument::Any => true,
+            Argument::Constant(_) => false,
+            Argument::Variable(variable) => {
+                let places = clause.head.iter().enumerate();
+                let shown: Vec<_> = places
+                    .filter(|(_, argument)| **argument == Argument::Variable(*variable))
+                    .map(|(at, _)| at)
+                    .collect();
+                is_used_once(clause, *variable)
+                    && shown.len() <= 1
+                    && shown.iter().all(|at| !key.contains(at))
+            }
+        })
+    })
+}
+
+fn is_used_once(clause: &Clause, variable: VariableId) -> bool {
+    let all = clause.items.iter().flat_map(all_variables);
+    all.filter(|found| *found == variable).count() == 1
+}
+
+/// Whether a constraint of the Dejima table asks for the column, in whichever rows. What asks for other columns only held before,
+/// and so does now.
+fn is_constrained(bound: &Bound, at: usize) -> bool {
+    let constraints = bound.program.constraints.iter();
+    let mut of_view = constraints.filter(|constraint| constraint.scope == Scope::View);
+    of_view.any(|constraint| match &constraint.kind {
+        // Of two rows under one key the other columns differ: it names them, but they are what follows.
+        ConstraintKind::Key { relation, columns } if *relation == bound.program.view => {
+            columns.contains(&at)
+        }
+        _ => of_body(&bound.program, &constraint.body, &[])
+            .iter()
+            .any(|clause| asks(bound, clause, at)),
+    })
+}
+
+fn asks(bound: &Bound, constraint: &Clause, at: usize) -> bool {
+    let mut atoms = Atom::all(constraint).into_iter();
+    atoms.any(|atom| {
+        atom.relation == bound.program.view
+            && match &atom.arguments[at] {
+                Argument::Any => false,
+                Argument::Constant(_) => true,
+                Argument::Variable(variable) => !is_used_once(constraint, *variable),
+            }
+    })
+}
