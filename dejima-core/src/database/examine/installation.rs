@@ -32,7 +32,12 @@ const GENERATED: &str = "
 SELECT g.part FROM dejima.generated AS g
 WHERE CASE
   WHEN g.part = 'dispatcher' THEN to_regprocedure('dejima.put(jsonb)') IS NULL
-  WHEN g.part LIKE 'put %' OR g.part LIKE 'derive %' THEN EXISTS (
+  -- The view is an argument's type: PostgreSQL finds no fault with a signature only if it is there.
+  WHEN g.part ~ '^(put|derive) ' AND NOT EXISTS (
+    SELECT FROM dejima.generated AS v
+    WHERE v.part = 'view ' || substring(g.part FROM '\\d+$')
+      AND to_regclass(substring(v.removing FROM '^DROP VIEW IF EXISTS ([^;]*)')) IS NOT NULL) THEN true
+  WHEN g.part ~ '^(put|derive) ' THEN EXISTS (
     SELECT FROM regexp_matches(g.removing, 'dejima\\.\\w+\\([^)]*\\)', 'g') AS f WHERE to_regprocedure(f[1]) IS NULL)
   WHEN g.part LIKE 'view %' THEN to_regclass(substring(g.removing FROM '^DROP VIEW IF EXISTS ([^;]*)')) IS NULL
   ELSE false END

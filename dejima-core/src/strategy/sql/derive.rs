@@ -31,7 +31,13 @@ use crate::strategy::{identifier, literal, text};
 pub(super) fn create(bound: &Bound) -> String {
     let function = derive_function(bound);
     let worked = worked(bound).into_iter().map(|worked| {
-        let Worked { suffix, size, body, arguments } = worked;
+        let Worked {
+            suffix,
+            size,
+            body,
+            arguments,
+            ..
+        } = worked;
         let settings = size.settings();
         format!(
             "CREATE OR REPLACE FUNCTION {function}_{suffix}({arguments}) RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
@@ -59,7 +65,7 @@ pub(super) fn remove(bound: &Bound) -> String {
     let function = derive_function(bound);
     let worked = worked(bound).into_iter();
     let names: String = worked
-        .map(|worked| format!(", {function}_{}({})", worked.suffix, worked.arguments))
+        .map(|worked| format!(", {function}_{}({})", worked.suffix, worked.types))
         .collect();
     format!(
         "DROP FUNCTION IF EXISTS {function}(){names};\n\
@@ -73,6 +79,8 @@ struct Worked {
     /// The end of its name.
     suffix: String,
     arguments: &'static str,
+    /// Of the arguments, as a signature has them.
+    types: &'static str,
     size: Size,
     body: String,
 }
@@ -82,6 +90,7 @@ fn worked(bound: &Bound) -> Vec<Worked> {
     let worked = |suffix: String, size, body| Worked {
         suffix,
         arguments: "",
+        types: "",
         size,
         body,
     };
@@ -90,6 +99,7 @@ fn worked(bound: &Bound) -> Vec<Worked> {
         found.push(Worked {
             suffix: in_place::suffix(relation, Rows::One),
             arguments: in_place::ARGUMENTS,
+            types: "text[], text[]",
             size: Size::Few,
             body: in_place::body(bound, relation, Rows::One),
         });

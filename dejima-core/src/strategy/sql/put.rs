@@ -42,10 +42,11 @@ pub(super) fn create(bound: &Bound) -> String {
         )
     };
     format!(
-        "{few}{many}CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS void LANGUAGE plpgsql AS {choose};\n\
+        "{types}{few}{many}CREATE OR REPLACE FUNCTION {function}({arguments}) RETURNS void LANGUAGE plpgsql AS {choose};\n\
          REVOKE ALL ON FUNCTION {function}({view}[], {view}[]) FROM PUBLIC;\n\
          {one}CREATE OR REPLACE FUNCTION {reading}(jsonb) RETURNS void LANGUAGE plpgsql {settings} AS {read};\n\
          REVOKE ALL ON FUNCTION {reading}(jsonb) FROM PUBLIC",
+        types = create_types(bound),
         few = of_size(Size::Few),
         many = of_size(Size::Many),
         choose = literal(&format!(
@@ -68,14 +69,40 @@ pub(super) fn remove(bound: &Bound) -> String {
     };
     // The view is an argument's type: without it these functions are not there either.
     format!(
-        "DO {}",
+        "DO {};\n{}",
         literal(&format!(
             "BEGIN IF to_regclass({}) IS NOT NULL THEN DROP FUNCTION IF EXISTS {rows}{function}(jsonb), {function}({view}[], {view}[]), \
              {function}_few({view}[], {view}[]), {function}_many({view}[], {view}[]), {log}; END IF; END",
             literal(&view),
             log = through::log_signature(bound)
-        ))
+        )),
+        remove_types(bound),
     )
+}
+
+/// The type of a row to be written. That of the base table would not do: what a cast to it makes of a value that is too long is
+/// short enough.
+fn row_type(bound: &Bound, relation: RelationId) -> String {
+    format!("dejima.row_{}_{relation}", bound.id)
+}
+
+fn create_types(bound: &Bound) -> String {
+    let create = |relation: RelationId| {
+        let columns = bound.source(relation).columns.iter();
+        let columns = columns.map(|column| format!("{} {}", identifier(&column.name), column.base_type));
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        format!("CREATE TYPE {} AS ({columns});\n", row_type(bound, relation))
+    };
+    bound.program.written().map(create).collect()
+}
+
+fn remove_types(bound: &Bound) -> String {
+    let types = bound.program.written().map(|relation| row_type(bound, relation));
+    let types = types.collect::<Vec<_>>().join(", ");
+    if types.is_empty() {
+        return String::new();
+    }
+    format!("DROP TYPE IF EXISTS {types}")
 }
 
 /// From the peer's rows (sql/README.md) to rows that go and come. An old value that is not there any more is refused.
@@ -154,8 +181,8 @@ fn body(bound: &Bound, size: Size) -> String {
     let declared: String = written
         .iter()
         .map(|&relation| {
-            let base = bound.source(relation).base.sql_name();
-            format!("  deleted_{relation} {base}[];\n  inserted_{relation} {base}[];\n")
+            let row = row_type(bound, relation);
+            format!("  deleted_{relation} {row}[];\n  inserted_{relation} {row}[];\n")
         })
         .collect();
     let queries: Vec<String> = written
@@ -339,7 +366,7 @@ fn effects(bound: &Bound, size: Size, head: Predicate) -> String {
         })
         .collect();
     if selects.is_empty() {
-        return format!("'{{}}'::{}[]", source.base.sql_name());
+        return format!("'{{}}'::{}[]", row_type(bound, relation));
     }
     // What is there is not inserted, what is not there not deleted.
     let declared = bound.program.relation(relation);
@@ -364,24 +391,12 @@ fn effects(bound: &Bound, size: Size, head: Predicate) -> String {
     } else {
         ""
     };
-    let whole: Vec<_> = source
-        .base
-        .columns
-        .iter()
-        .map(|column| {
-            let named = source.columns.iter().any(|named| named.name == column.name);
-            if named {
-                format!("e.{}", identifier(&column.name))
-            } else {
-                "NULL".to_owned()
-            }
-        })
-        .collect();
+    let row: Vec<_> = columns.iter().map(|column| format!("e.{column}")).collect();
     format!(
-        "(SELECT coalesce(array_agg(ROW({})::{base}), '{{}}') FROM (SELECT DISTINCT * FROM ({}) AS s) AS e WHERE {not}{exists})",
-        whole.join(", "),
+        "(SELECT coalesce(array_agg(ROW({})::{row_type}), '{{}}') FROM (SELECT DISTINCT * FROM ({}) AS s) AS e WHERE {not}{exists})",
+        row.join(", "),
         selects.join("\nUNION ALL\n"),
-        base = source.base.sql_name(),
+        row_type = row_type(bound, relation),
     )
 }
 
