@@ -57,8 +57,6 @@ pub enum BaseRule {
     Check {
         /// As PostgreSQL writes it over the table's columns.
         condition: String,
-        /// It is its column's domain that demands it: the condition is not quite as PostgreSQL would write it.
-        is_of_domain: bool,
     },
     /// What no strategy can say: a key of some rows or of expressions, an EXCLUDE, a constraint trigger.
     Other,
