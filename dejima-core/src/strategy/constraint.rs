@@ -74,6 +74,8 @@ pub struct Known {
     pub deletes: bool,
     /// The constraints that it says, too.
     pub said: Vec<BaseConstraint>,
+    /// The base columns that it names, and whether it says that they may be NULL.
+    pub nulls: Vec<(String, bool)>,
     /// Conditions that it relies on, in SQL, and no constraint of the database is seen to keep.
     pub not_kept: Vec<String>,
 }
@@ -155,6 +157,8 @@ impl Bound {
             }
             claims.push(claim);
         }
+        let declared_columns =
+            |relation: RelationId| self.program.relation(relation).columns.iter();
         let known = self.sources.keys().map(|&relation| {
             let writes = |predicate| self.program.rules_of(predicate).next().is_some();
             let is_said = |constraint: &&BaseConstraint| claims.iter().any(|c| c.says(constraint));
@@ -162,6 +166,9 @@ impl Bound {
                 inserts: writes(Predicate::Insert(relation)),
                 deletes: writes(Predicate::Delete(relation)),
                 said: of(relation).iter().filter(is_said).cloned().collect(),
+                nulls: declared_columns(relation)
+                    .map(|column| (column.name.clone(), column.nullable))
+                    .collect(),
                 not_kept: not_kept.remove(&relation).unwrap_or_default(),
             };
             (relation, known)
