@@ -12,6 +12,7 @@ mod declare;
 mod execute;
 mod guard;
 mod hook;
+mod immediate;
 mod known_failures;
 mod partitions;
 mod programs;
