@@ -17,5 +17,6 @@ mod known_failures;
 mod partitions;
 mod programs;
 mod put;
+mod put_order;
 mod sessions;
 mod view;
