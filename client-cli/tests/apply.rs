@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use dejima_testbed::{Cluster, ClusterOptions, Scratch};
+use dejima_testbed::{
+    Cluster, ClusterOptions, Layout, Organisation, Scratch, Share, World, WorldOptions,
+};
+use serde_json::Value;
 
 /// What pg_dump writes with casts: varchars, numbers beside wider ones, dates.
 const TABLES: &str = "CREATE TABLE city (name varchar(20) PRIMARY KEY, kind varchar(10) NOT NULL CHECK (kind IN ('town', 'village')));
@@ -13,6 +16,13 @@ const TABLES: &str = "CREATE TABLE city (name varchar(20) PRIMARY KEY, kind varc
       points bigint CHECK (points BETWEEN -5 AND 5), rate double precision CHECK (rate >= 0 AND rate < 1.5),
       kind varchar NOT NULL DEFAULT 'bus' CHECK (kind IN ('bus', 'tram')), CHECK (id < weight));";
 const VIEW: &str = "CREATE VIEW \"Persons\" AS SELECT * FROM person WHERE kind = 'bus'";
+
+/// A constraint that the strategy does not know, and what is said of it.
+const STRANGER: &str = "ALTER TABLE person ADD CONSTRAINT light CHECK (weight < 500)";
+const WHAT: &str = "\"public\".\"person\" has the constraint \"light\" CHECK ((weight < (500)::numeric)), which the strategy of \
+    Dejima table \"Persons\" does not know: a put that breaks it is refused at run time";
+const CURE: &str =
+    "write it into the CREATE TABLE of \"public\".\"person\" in the strategy, and check again";
 
 /// An organisation with a database of that name, and a folder with its files.
 struct Shop {
@@ -177,5 +187,85 @@ fn a_check_with_casts_that_the_database_has_not_is_refused() {
     assert!(
         said.contains("'tramway'") && said.contains("ADD CHECK "),
         "{said}"
+    );
+}
+
+#[test]
+fn apply_names_a_constraint_that_the_strategy_does_not_know() {
+    let shop = Shop::open(TABLES);
+    shop.configure(VIEW, &shop.dump());
+    let apply = ["strategy", "apply", "--config", "shop.toml"];
+    let (_, said) = shop.run(&apply);
+    assert!(!said.contains("warning"), "{said}");
+    shop.sql(STRANGER);
+    // Before anything is done, and whether anything is to do or not.
+    let (status, said) = shop.run(&apply);
+    assert_eq!(status, Some(4), "{said}");
+    assert!(
+        said.contains(&format!("\nwarning: {WHAT}; {CURE}\n")),
+        "{said}"
+    );
+    let (status, said) = shop.run(&[&apply[..], &["--yes"]].concat());
+    assert_eq!(status, Some(0), "{said}");
+    let output = shop.dejima(&[&["-o", "json"], &apply[..]].concat());
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["changes"], Value::Array(vec![]), "{document}");
+    let warnings = serde_json::json!([{"what": WHAT, "cure": CURE}]);
+    assert_eq!(document["warnings"], warnings, "{document}");
+}
+
+/// The peer says it when it starts, and `dejima doctor` whenever it is asked; it is a warning, and no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_peer_and_the_doctor_name_a_constraint_that_the_strategy_does_not_know() {
+    let shop = Organisation {
+        name: "shop".to_owned(),
+        kind: "shop".to_owned(),
+        base_sql: format!("{TABLES} {STRANGER}"),
+        base_tables: vec!["city".to_owned(), "person".to_owned()],
+        declarations: "[[dejima_table]]\nname = \"Persons\"\nstrategy = \"view.sql\"\n".to_owned(),
+        strategies: vec![("view.sql".to_owned(), format!("{TABLES}\n{VIEW};"))],
+        shares: vec![Share {
+            table: "Persons".to_owned(),
+            seeds: vec![],
+        }],
+        more_configuration: String::new(),
+    };
+    let options = WorldOptions {
+        layout: Layout::OneCluster,
+        ..WorldOptions::default()
+    };
+    let world = World::start(vec![shop], options).await;
+    let world = world.expect("the world starts");
+    let log = std::fs::read_to_string(world.member("shop").process.log()).expect("a log");
+    let said = |line: &&str| line.contains("WARN") && line.contains("constraint");
+    let lines: Vec<_> = log.lines().filter(said).collect();
+    let [line] = lines[..] else { panic!("{log}") };
+    assert!(line.contains(&format!("{WHAT}; {CURE}")), "{line}");
+
+    let doctor = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_dejima"))
+            .args(arguments)
+            .env("DEJIMA_PEER", world.local_address("shop"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("it runs")
+    };
+    let output = doctor(&["-o", "json", "doctor"]);
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let findings = document["findings"].as_array().expect("a list");
+    let of_constraints = |finding: &&Value| finding["check"] == "constraints";
+    let found: Vec<_> = findings.iter().filter(of_constraints).collect();
+    let [found] = found[..] else {
+        panic!("{document}")
+    };
+    assert_eq!(found["state"], "warning", "{found}");
+    assert_eq!(
+        (&found["what"], &found["cure"]),
+        (&WHAT.into(), &CURE.into())
+    );
+    let table = String::from_utf8(doctor(&["doctor"]).stdout).expect("text");
+    assert!(
+        table.contains("constraints") && table.contains("\"light\""),
+        "{table}"
     );
 }
