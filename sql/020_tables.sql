@@ -32,7 +32,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 9, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 10, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 

@@ -20,7 +20,7 @@ REVOKE ALL ON FUNCTION dejima.capture_points(oid) FROM PUBLIC;
 -- What is noted only where the peer says that a Dejima table relies on it.
 CREATE OR REPLACE FUNCTION dejima.is_chosen(what text) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $dejima$
-  SELECT what ~ '^(unique key|hidden column|constraint) '
+  SELECT what ~ '^(unique key|hidden column|constraint|NULL in column|NULL or a default in column|NOT NULL of column|given column|rows put)( |$)'
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.is_chosen(text) FROM PUBLIC;
 
@@ -37,6 +37,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
     JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = b.oid AND d.classid = 'pg_rewrite'::regclass
     JOIN pg_rewrite AS r ON r.oid = d.objid
     JOIN pg_class AS v ON v.oid = r.ev_class AND v.relnamespace = to_regnamespace('dejima_tables')
+  ), "column" AS (
+    SELECT b.oid, a.attname, a.attnum, a.attnotnull, a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS has_default
+    FROM base AS b JOIN pg_attribute AS a ON a.attrelid = b.oid JOIN pg_type AS t ON t.oid = a.atttypid
+    WHERE a.attnum > 0 AND NOT a.attisdropped
   )
   SELECT b.oid, 'name', b.oid::regclass::text FROM base AS b
   UNION ALL
@@ -47,6 +51,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
   SELECT a.attrelid, 'hidden column ' || a.attname, format_type(a.atttypid, a.atttypmod)
   FROM base AS b JOIN pg_attribute AS a ON a.attrelid = b.oid
   WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attnum NOT IN (SELECT v.attnum FROM view AS v WHERE v.base = b.oid)
+  UNION ALL
+  SELECT c.oid, format('%s column %s', w.what, c.attname), 'it may be'
+  FROM "column" AS c CROSS JOIN LATERAL (VALUES
+    ('NULL in', NOT c.attnotnull), ('NULL or a default in', NOT c.attnotnull OR c.has_default), ('NOT NULL of', c.attnotnull),
+    ('given', true)) AS w(what, holds)
+  WHERE w.holds
+  UNION ALL
+  SELECT b.oid, 'rows put', 'by other peers' FROM base AS b
   UNION ALL
   SELECT DISTINCT c.conrelid, 'constraint ' || pg_get_constraintdef(c.oid), 'valid'
   FROM base AS b JOIN pg_constraint AS c ON c.conrelid = b.oid
@@ -77,12 +89,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $d
   SELECT b.oid, 'obstacle: row-level security', 'it would hide rows from role "dejima", which has not BYPASSRLS'
   FROM base AS b WHERE row_security_active(b.oid)
   UNION ALL
-  SELECT a.attrelid, format('obstacle: column %I', a.attname),
+  SELECT c.oid, 'obstacle: column ' || c.attname,
     'it is NOT NULL, has no default and is in no Dejima table: what others insert could not be stored'
-  FROM base AS b JOIN pg_attribute AS a ON a.attrelid = b.oid
-  WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
-    AND NOT EXISTS (SELECT FROM pg_type AS t WHERE t.oid = a.atttypid AND t.typdefault IS NOT NULL)
-    AND a.attnum NOT IN (SELECT v.attnum FROM view AS v WHERE v.base = b.oid)
+  FROM "column" AS c
+  WHERE c.attnotnull AND NOT c.has_default AND c.attnum NOT IN (SELECT v.attnum FROM view AS v WHERE v.base = c.oid)
 $dejima$;
 REVOKE ALL ON FUNCTION dejima.shape_of(oid[]) FROM PUBLIC;
 
@@ -108,7 +118,15 @@ BEGIN
   FROM dejima.shape AS was FULL JOIN dejima.shape_of(base_tables) AS now USING (base_table, what)
   WHERE was.value IS DISTINCT FROM now.value
     AND CASE
+      -- Where nobody inserts rows, and where all who do give the column a value, it stands in nobody's way.
+      WHEN what LIKE 'obstacle: column %' THEN now.value IS NOT NULL
+        AND (base_table, 'rows put') IN (SELECT s.base_table, s.what FROM dejima.shape AS s)
+        AND (base_table, 'given' || substr(what, 10)) NOT IN (SELECT s.base_table, s.what FROM dejima.shape AS s)
       WHEN what LIKE 'obstacle: %' THEN now.value IS NOT NULL
+      WHEN what LIKE 'given column %' THEN false
+      -- A column that has another name now, or is gone, is another matter.
+      WHEN what ~ '^(NULL|NOT NULL) .* column ' THEN was.value IS NOT NULL AND EXISTS (SELECT FROM pg_attribute AS a
+        WHERE a.attrelid = base_table AND a.attname = regexp_replace(what, '^(NULL in|NULL or a default in|NOT NULL of) column ', ''))
       WHEN dejima.is_chosen(what) THEN was.value IS NOT NULL
       ELSE true END
   -- What says most comes first: with another view other columns are relied on, and with another name of a column the view
@@ -120,6 +138,7 @@ BEGIN
     WHEN what LIKE 'view %' THEN 4
     -- One goes with the key that it refers to.
     WHEN what LIKE 'constraint %' THEN 6
+    WHEN what ~ '^(NULL|NOT NULL) ' THEN 7
     ELSE 5 END, what
   LIMIT 1;
   IF NOT FOUND THEN

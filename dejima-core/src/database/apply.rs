@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
 
-use super::declare::Relied;
 use super::declared::DeclaredTable;
 use super::error::Error;
 use super::establish::{Difference, owners};
+use super::relied::Relied;
 use super::{Database, constraint};
 use crate::examine::Finding;
 use crate::name::read_prepared_name;

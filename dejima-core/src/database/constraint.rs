@@ -93,18 +93,28 @@ fn constraint(row: &Row) -> BaseConstraint {
                 is_strict: row.get(6),
                 acts: row.get(7),
             },
-            "check" | "domain" => BaseRule::Check {
-                condition,
-                is_of_domain: kind == "domain",
-            },
+            "check" | "domain" => BaseRule::Check { condition },
             _ => BaseRule::Other,
         },
     }
 }
 
-/// How PostgreSQL writes a condition over the columns of a base table; `None` if it is none there. Takes no lock on the base
-/// table: it asks of an empty table with the same columns, and takes that back.
+/// How PostgreSQL writes a condition over the columns of a base table once it has read what it had written itself; `None` if it
+/// is none there. That is not what it writes first: of `kind IN ('a', 'b')` over a varchar it makes an array that is cast as a whole, and of
+/// that one, which a dump has, an array of casts.
 pub(super) async fn written(
+    transaction: &Transaction<'_>,
+    base: &BaseTable,
+    condition: &str,
+) -> Result<Option<String>, Error> {
+    match written_once(transaction, base, condition).await? {
+        Some(first) => written_once(transaction, base, &first).await,
+        None => Ok(None),
+    }
+}
+
+/// Takes no lock on the base table: it asks of an empty table with the same columns, and takes that back.
+async fn written_once(
     transaction: &Transaction<'_>,
     base: &BaseTable,
     condition: &str,
@@ -124,16 +134,13 @@ pub(super) async fn written(
     transaction.batch_execute(back).await.map(|()| found)
 }
 
-/// Writes what a domain demands of its column as PostgreSQL would write it as a CHECK of the table.
+/// Writes what a CHECK of the table, or a domain of its column, demands as what a strategy says is written.
 pub(super) async fn complete(
     transaction: &Transaction<'_>,
     base: &BaseTable,
     constraint: &mut BaseConstraint,
 ) -> Result<(), Error> {
-    if let BaseRule::Check {
-        condition,
-        is_of_domain: true,
-    } = &mut constraint.rule
+    if let BaseRule::Check { condition } = &mut constraint.rule
         && let Some(found) = written(transaction, base, condition).await?
     {
         *condition = found;

@@ -12,14 +12,14 @@ use super::declared::DeclaredTable;
 use super::error::{Error, describe};
 use super::establish::{Difference, owners};
 use super::look::read_only;
+use super::relied::Relied;
 use super::{Database, catalogue, constraint};
 use crate::examine::Finding;
 use crate::name::TableName;
 use crate::strategy::program::RelationId;
 use crate::strategy::{
-    BaseColumn, BaseConstraint, BaseRule, BaseTable, Bound, Conditions, Declaration, Invalid,
-    Known, Names, Plan, RowCondition, Source, Strategy, TableDeclaration, TableProgram, identifier,
-    plan,
+    BaseConstraint, BaseTable, Bound, Conditions, Declaration, Invalid, Names, Plan, RowCondition,
+    Strategy, TableDeclaration, TableProgram, identifier, plan,
 };
 
 /// What is not so any more goes first, what is new comes second; of what only some rely on, what they do.
@@ -29,28 +29,6 @@ const NOTE_SHAPE: &str = "INSERT INTO dejima.shape SELECT now.* FROM dejima.shap
      WHERE NOT dejima.is_chosen(now.what) OR now.base_table || ' ' || now.what = ANY ($2) ON CONFLICT DO NOTHING";
 /// NULL for a type that is not there.
 const TYPE_NAME: &str = "SELECT format_type(to_regtype($1), -1)";
-
-/// What the generated SQL relies on.
-pub(super) struct Relied {
-    /// The base tables, by PostgreSQL's ids.
-    pub(super) base_tables: Vec<u32>,
-    /// Of what is noted only where something relies on it, what does: the base table, and what `dejima.shape` calls it.
-    pub(super) chosen: Vec<String>,
-}
-
-impl Relied {
-    pub(super) fn on(plan: &Plan) -> Self {
-        let sources = plan.programs.iter().flat_map(|p| p.sources.values());
-        let base_tables = plan.strategies.iter().map(|s| s.base.oid);
-        let chosen = plan.strategies.iter().flat_map(chosen_by_strategy);
-        Self {
-            base_tables: base_tables.chain(sources.map(|s| s.base.oid)).collect(),
-            chosen: chosen
-                .chain(plan.programs.iter().flat_map(chosen_by_program))
-                .collect(),
-        }
-    }
-}
 
 impl Database {
     /// Makes the database serve exactly these Dejima tables. Idempotent; in one transaction: an error leaves
@@ -299,52 +277,6 @@ impl Database {
         }
         Ok(())
     }
-}
-
-/// What a declaration relies on in its base table: the key, and the columns that puts write and its view does not show.
-fn chosen_by_strategy(strategy: &Strategy) -> Vec<String> {
-    let hidden = strategy.hidden.iter().map(|hidden| &hidden.column);
-    let key = unique_key(&strategy.key.columns);
-    let said = said(&strategy.known, &strategy.base);
-    chosen(
-        &strategy.base,
-        hidden.map(hidden_column).chain([key]).chain(said),
-    )
-}
-
-/// What a program relies on in its base tables: all columns that it names, and the constraints that it says.
-fn chosen_by_program(bound: &Bound) -> Vec<String> {
-    let of = |(relation, source): (&RelationId, &Source)| {
-        let base = &source.base;
-        let known = bound.known.get(relation).into_iter();
-        let said = known.flat_map(|known| said(known, base));
-        chosen(base, source.columns.iter().map(hidden_column).chain(said))
-    };
-    bound.sources.iter().flat_map(of).collect()
-}
-
-/// The base table's constraints that a strategy says.
-fn said(known: &Known, base: &BaseTable) -> impl Iterator<Item = String> {
-    let own = base.sql_name();
-    let said = known.said.iter().filter(move |said| said.table == own);
-    said.map(|said| match &said.rule {
-        BaseRule::Key { columns, .. } => unique_key(columns),
-        _ => format!("constraint {}", said.definition),
-    })
-}
-
-// As dejima.shape_of calls them.
-
-fn unique_key(columns: &[String]) -> String {
-    format!("unique key ({})", columns.join(", "))
-}
-
-fn hidden_column(column: &BaseColumn) -> String {
-    format!("hidden column {}", column.name)
-}
-
-fn chosen(base: &BaseTable, what: impl Iterator<Item = String>) -> Vec<String> {
-    what.map(|what| format!("{} {what}", base.oid)).collect()
 }
 
 /// What PostgreSQL can parse exactly if the condition is one expression that stays inside of its parentheses: alone it

@@ -18,6 +18,7 @@ mod install;
 mod look;
 mod outcome;
 mod refuse;
+mod relied;
 mod resolve;
 mod session;
 mod touched;
@@ -45,7 +46,7 @@ use session::Session;
 pub use touched::BaseTableChange;
 
 /// The version of what sql/ installs; a database of another version is refused until it is installed again.
-pub const VERSION: i32 = 9;
+pub const VERSION: i32 = 10;
 
 /// Sessions for what must never wait behind open transactions: finishing others is what makes them end.
 const CONTROL_SESSIONS: usize = 4;

@@ -57,8 +57,6 @@ pub enum BaseRule {
     Check {
         /// As PostgreSQL writes it over the table's columns.
         condition: String,
-        /// It is its column's domain that demands it: the condition is not quite as PostgreSQL would write it.
-        is_of_domain: bool,
     },
     /// What no strategy can say: a key of some rows or of expressions, an EXCLUDE, a constraint trigger.
     Other,
@@ -76,6 +74,8 @@ pub struct Known {
     pub deletes: bool,
     /// The constraints that it says, too.
     pub said: Vec<BaseConstraint>,
+    /// The base columns that it names, and whether it says that they may be NULL.
+    pub nulls: Vec<(String, bool)>,
     /// Conditions that it relies on, in SQL, and no constraint of the database is seen to keep.
     pub not_kept: Vec<String>,
 }
@@ -157,6 +157,8 @@ impl Bound {
             }
             claims.push(claim);
         }
+        let declared_columns =
+            |relation: RelationId| self.program.relation(relation).columns.iter();
         let known = self.sources.keys().map(|&relation| {
             let writes = |predicate| self.program.rules_of(predicate).next().is_some();
             let is_said = |constraint: &&BaseConstraint| claims.iter().any(|c| c.says(constraint));
@@ -164,6 +166,9 @@ impl Bound {
                 inserts: writes(Predicate::Insert(relation)),
                 deletes: writes(Predicate::Delete(relation)),
                 said: of(relation).iter().filter(is_said).cloned().collect(),
+                nulls: declared_columns(relation)
+                    .map(|column| (column.name.clone(), column.nullable))
+                    .collect(),
                 not_kept: not_kept.remove(&relation).unwrap_or_default(),
             };
             (relation, known)

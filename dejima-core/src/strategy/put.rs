@@ -42,9 +42,9 @@ pub(super) fn create(strategy: &Strategy) -> String {
     format!(
         "CREATE OR REPLACE FUNCTION {function}(jsonb) RETURNS void LANGUAGE plpgsql AS {};\n\
          REVOKE ALL ON FUNCTION {function}(jsonb) FROM PUBLIC;\n\
-         CREATE OR REPLACE FUNCTION {set_function}(jsonb) RETURNS void LANGUAGE plpgsql\n\
+         CREATE OR REPLACE FUNCTION {set_function}(jsonb, text) RETURNS void LANGUAGE plpgsql\n\
          SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off AS {};\n\
-         REVOKE ALL ON FUNCTION {set_function}(jsonb) FROM PUBLIC",
+         REVOKE ALL ON FUNCTION {set_function}(jsonb, text) FROM PUBLIC",
         literal(&one_row(strategy)),
         literal(&body(strategy)),
     )
@@ -53,7 +53,7 @@ pub(super) fn create(strategy: &Strategy) -> String {
 /// Drops the functions.
 pub(super) fn remove(strategy: &Strategy) -> String {
     format!(
-        "DROP FUNCTION IF EXISTS {}(jsonb), {}(jsonb)",
+        "DROP FUNCTION IF EXISTS {}(jsonb), {}(jsonb, text)",
         function(strategy),
         set_function(strategy)
     )
@@ -114,6 +114,7 @@ DECLARE
   putting_old constant jsonb := $1->0->'old';
   putting_new constant jsonb := $1->0->'new';
   is_shown boolean;
+  steps text;
 BEGIN
 IF jsonb_array_length($1) = 1 AND NOT EXISTS (
   SELECT FROM (VALUES (putting_old), (putting_new)) AS s(side), jsonb_object_keys(s.side) AS k WHERE k <> ALL (ARRAY[{names}])) THEN
@@ -134,7 +135,8 @@ IF jsonb_array_length($1) = 1 AND NOT EXISTS (
     PERFORM dejima.refuse_hidden({table}, {base});
   END IF;
 END IF;
-PERFORM {set_function}($1);
+{turns}
+PERFORM {set_function}($1, {first});
 END
 ",
         names = literals(s.schema.columns.iter().map(|c| c.name.as_str())),
@@ -145,6 +147,35 @@ END
         old_holds = old_holds(s),
         table = literal(s.table.as_str()),
         base = literal(&s.base.sql_name()),
+        set_function = set_function(s),
+        turns = turns(s),
+        first = literal(FIRST_ORDER),
+    )
+}
+
+/// Deletions, updates and insertions: deletions make room under unique keys, and so do updates.
+const FIRST_ORDER: &str = "dui";
+
+/// The others in which they can hold where rows refer to rows of the same table: one is deleted from which others were moved
+/// away, or inserted for others to be moved to. (No deletion waits for an insertion alone, so the last two are not needed.)
+const OTHER_ORDERS: [&str; 3] = ["udi", "iud", "diu"];
+
+/// Tries the orders in turn; what no order can do is refused as the first one refuses it, by what follows.
+fn turns(s: &Strategy) -> String {
+    let orders = [FIRST_ORDER].into_iter().chain(OTHER_ORDERS);
+    format!(
+        "IF jsonb_array_length($1) > 1 AND EXISTS (SELECT FROM pg_constraint AS c
+  WHERE c.conrelid = {oid} AND c.confrelid = c.conrelid AND c.contype = 'f') THEN
+  FOREACH steps IN ARRAY ARRAY[{orders}] LOOP
+    BEGIN
+      PERFORM {set_function}($1, steps);
+      RETURN;
+    EXCEPTION WHEN foreign_key_violation OR unique_violation THEN
+    END;
+  END LOOP;
+END IF;",
+        oid = s.base.oid,
+        orders = literals(orders),
         set_function = set_function(s),
     )
 }
@@ -205,7 +236,7 @@ fn body(s: &Strategy) -> String {
 DECLARE
   deletes bigint; updates bigint; moves bigint; inserts bigint;
   done bigint; shown bigint; updated bigint := 0;
-  unknown text;
+  unknown text; step text;
   batch record;
   moving jsonb;
   waiting jsonb[] := '{{}}'; blocked jsonb[]; stuck boolean := false;
@@ -224,10 +255,17 @@ IF unknown IS NOT NULL THEN
   PERFORM dejima.refuse_column({table}, unknown);
 END IF;
 {lock}
+FOREACH step IN ARRAY string_to_array($2, NULL) LOOP
+CASE step
+WHEN 'd' THEN
 {delete}
+WHEN 'u' THEN
 {update}
 {move_}
+WHEN 'i' THEN
 {insert}
+END CASE;
+END LOOP;
 END
 ",
         names = literals(s.schema.columns.iter().map(|c| c.name.as_str())),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::bed::{bed, declared, said};
+use crate::bed::{bed, declared, programmed, said};
 
 const PEOPLE: &str =
     "CREATE TABLE people (id integer PRIMARY KEY, name text, phone text, note text);
@@ -145,4 +145,163 @@ async fn the_peer_gets_no_right_by_making_triggers() {
         .expect("there is nothing to do");
     let may_read = "SELECT has_table_privilege('dejima', 'private', 'SELECT')";
     assert_eq!(bed.admin(may_read), "f");
+}
+
+/// A column's change is refused exactly when a declaration of what the table is then would be.
+#[tokio::test]
+async fn a_column_may_become_not_null_where_the_declaration_would_not_be_refused() {
+    let bed = bed(
+        "guard_nulls",
+        "CREATE TABLE people (id integer PRIMARY KEY, name text, phone text, note text, mark text NOT NULL DEFAULT 'm', kind text,
+           part text DEFAULT 'p', spare text, \"Odd name\" text DEFAULT 'o',
+           flag text NOT NULL DEFAULT 'f')",
+    )
+    .await;
+    let tables = declared(json!([
+        {"name": "T", "base_table": "public.people", "columns": ["id", "name", "phone"], "key": ["id"],
+          "where": "note IS NULL AND flag = 'f'", "defaults": [{"column": "kind", "value": "k"}]},
+        {"name": "S", "base_table": "public.people", "columns": ["id", "name"], "key": ["id"],
+          "defaults": [{"column": "kind", "value": "k"}]},
+    ]));
+    let database = bed.connect().await;
+    database.declare(&tables).await.expect("it fits");
+    let rely = |what: &str| format!("Dejima tables rely on: {what}.");
+    let obstacle = |column: &str| format!("column {column}: it is NOT NULL, has no default");
+    for (change, back, detail) in [
+        (
+            "ALTER phone SET NOT NULL",
+            "ALTER phone DROP NOT NULL",
+            Some(rely("NULL in column phone")),
+        ),
+        (
+            "ALTER note SET NOT NULL",
+            "ALTER note DROP NOT NULL",
+            Some(rely("NULL or a default in column note")),
+        ),
+        (
+            "ALTER flag DROP DEFAULT",
+            "ALTER flag SET DEFAULT 'f'",
+            Some(rely("NULL or a default in column flag")),
+        ),
+        (
+            "ALTER spare SET NOT NULL",
+            "ALTER spare DROP NOT NULL",
+            Some(obstacle("spare")),
+        ),
+        (
+            "ALTER mark DROP DEFAULT",
+            "ALTER mark SET DEFAULT 'm'",
+            Some(obstacle("mark")),
+        ),
+        (
+            "ALTER part DROP DEFAULT, ALTER part SET NOT NULL",
+            "ALTER part SET DEFAULT 'p', ALTER part DROP NOT NULL",
+            Some(obstacle("part")),
+        ),
+        (
+            "ALTER \"Odd name\" DROP DEFAULT, ALTER \"Odd name\" SET NOT NULL",
+            "ALTER \"Odd name\" SET DEFAULT 'o', ALTER \"Odd name\" DROP NOT NULL",
+            Some(obstacle("Odd name")),
+        ),
+        (
+            "ALTER note SET DEFAULT 'n', ALTER note SET NOT NULL",
+            "ALTER note DROP DEFAULT, ALTER note DROP NOT NULL",
+            None,
+        ),
+        ("ALTER part SET NOT NULL", "ALTER part DROP NOT NULL", None),
+        (
+            "ALTER part DROP DEFAULT",
+            "ALTER part SET DEFAULT 'p'",
+            None,
+        ),
+        ("ALTER name SET NOT NULL", "ALTER name DROP NOT NULL", None),
+        ("ALTER kind SET NOT NULL", "ALTER kind DROP NOT NULL", None),
+        ("RENAME spare TO other", "RENAME other TO spare", None),
+        ("DROP spare", "ADD spare text", None),
+    ] {
+        let [change, back] = [change, back].map(|sql| format!("ALTER TABLE people {sql}"));
+        let owner = bed.session("postgres").await;
+        let outcome = owner.batch_execute(&change).await;
+        assert_eq!(outcome.is_err(), detail.is_some(), "{change}: {outcome:?}");
+        if let (Err(error), Some(detail)) = (outcome, &detail) {
+            let (state, _, found) = said(error);
+            assert_eq!(state, "55006", "{change}");
+            assert!(found.contains(detail), "{change}: {found}");
+            // The same past the guard, and declared.
+            let past = format!("SET session_replication_role = replica; {change}");
+            owner.batch_execute(&past).await.expect("a superuser may");
+        }
+        let again = database.declare(&tables).await.map(drop);
+        assert_eq!(again.is_err(), detail.is_some(), "{change}: {again:?}");
+        let past = format!("SET session_replication_role = replica; {back}");
+        owner.batch_execute(&past).await.expect("a superuser may");
+        database.declare(&tables).await.expect("it fits again");
+    }
+}
+
+/// A strategy says which columns may be NULL, and another table's inserts leave out what one shows.
+#[tokio::test]
+async fn what_a_strategy_says_of_null_is_kept() {
+    let text = "CREATE TABLE area (id integer PRIMARY KEY, name text NOT NULL UNIQUE);
+        CREATE TABLE client (id integer PRIMARY KEY, name text, area integer NOT NULL REFERENCES area);";
+    let bed = bed(
+        "guard_said",
+        &format!("{text} ALTER TABLE client ADD left_out text; ALTER TABLE area ADD more text"),
+    )
+    .await;
+    let tables = [programmed(&format!(
+        "{text} -- put: read area
+         CREATE VIEW \"T\" AS SELECT c.id, c.name, a.name AS town FROM client c JOIN area a ON c.area = a.id"
+    ))];
+    let database = bed.connect().await;
+    database.declare(&tables).await.expect("it fits");
+    let owner = bed.session("postgres").await;
+    for (change, back, detail) in [
+        (
+            "client ALTER name SET NOT NULL",
+            "client ALTER name DROP NOT NULL",
+            Some("NULL in column name"),
+        ),
+        (
+            "client ALTER area DROP NOT NULL",
+            "client ALTER area SET NOT NULL",
+            Some("NOT NULL of column area"),
+        ),
+        (
+            "area ALTER name DROP NOT NULL",
+            "area ALTER name SET NOT NULL",
+            Some("NOT NULL of column name"),
+        ),
+        (
+            "client ALTER left_out SET NOT NULL",
+            "client ALTER left_out DROP NOT NULL",
+            Some("column left_out: "),
+        ),
+        // Nobody puts rows into what is only looked up.
+        (
+            "area ALTER more SET NOT NULL",
+            "area ALTER more DROP NOT NULL",
+            None,
+        ),
+        ("area ADD new text NOT NULL", "area DROP new", None),
+    ] {
+        let [change, back] = [change, back].map(|sql| format!("ALTER TABLE {sql}"));
+        match (owner.batch_execute(&change).await, detail) {
+            (Err(error), Some(detail)) => {
+                let (state, _, found) = said(error);
+                assert_eq!(state, "55006", "{change}");
+                assert!(found.contains(detail), "{change}: {found}");
+                let past = format!("SET session_replication_role = replica; {change}");
+                owner.batch_execute(&past).await.expect("a superuser may");
+            }
+            (outcome, _) => assert_eq!(outcome.is_ok(), detail.is_none(), "{change}: {outcome:?}"),
+        }
+        let again = database.declare(&tables).await.map(drop);
+        assert_eq!(again.is_err(), detail.is_some(), "{change}: {again:?}");
+        let past = format!(
+            "SET session_replication_role = replica; {back}; RESET session_replication_role"
+        );
+        owner.batch_execute(&past).await.expect("a superuser may");
+        database.declare(&tables).await.expect("it fits again");
+    }
 }

@@ -89,15 +89,22 @@ fn row_type(bound: &Bound, relation: RelationId) -> String {
 fn create_types(bound: &Bound) -> String {
     let create = |relation: RelationId| {
         let columns = bound.source(relation).columns.iter();
-        let columns = columns.map(|column| format!("{} {}", identifier(&column.name), column.base_type));
+        let columns =
+            columns.map(|column| format!("{} {}", identifier(&column.name), column.base_type));
         let columns = columns.collect::<Vec<_>>().join(", ");
-        format!("CREATE TYPE {} AS ({columns});\n", row_type(bound, relation))
+        format!(
+            "CREATE TYPE {} AS ({columns});\n",
+            row_type(bound, relation)
+        )
     };
     bound.program.written().map(create).collect()
 }
 
 fn remove_types(bound: &Bound) -> String {
-    let types = bound.program.written().map(|relation| row_type(bound, relation));
+    let types = bound
+        .program
+        .written()
+        .map(|relation| row_type(bound, relation));
     let types = types.collect::<Vec<_>>().join(", ");
     if types.is_empty() {
         return String::new();

@@ -5,29 +5,42 @@ use sqlparser::ast::{
     UnaryOperator as SqlUnary,
 };
 
-use super::{Places, Read};
+use super::{Places, Read, cast};
 use crate::strategy::language::diagnostic::Diagnostic;
 use crate::strategy::language::source::Span;
 use crate::strategy::language::syntax::{
     BinaryOperator, Expression, ExpressionKind, Function, UnaryOperator,
 };
 
-/// Says what a column name means: the qualifier, if there is one, and the name.
-pub(super) type Columns<'a> = dyn Fn(Option<&str>, &ast::Ident) -> Read<String> + 'a;
+/// A column that an expression names.
+pub(super) struct Column {
+    /// The variable that stands for it.
+    pub(super) variable: String,
+    /// Its type, in PostgreSQL's words.
+    pub(super) type_name: String,
+}
 
-/// An expression whose columns are resolved.
-pub(super) fn expression(expr: &Expr, places: &Places, columns: &Columns<'_>) -> Read<Expression> {
-    let span = places.span(expr);
-    let of = |expr: &Expr| expression(expr, places, columns);
-    let made = |kind| Ok(Expression::new(kind, span));
-    match expr {
-        Expr::Nested(inner) => of(inner),
-        Expr::Identifier(ident) => made(ExpressionKind::Variable(columns(None, ident)?)),
-        Expr::CompoundIdentifier(parts) => match &parts[..] {
-            [qualifier, column] => {
-                let qualifier = places.name(qualifier).text;
-                made(ExpressionKind::Variable(columns(Some(&qualifier), column)?))
-            }
+/// Where an expression stands.
+pub(super) struct Context<'a> {
+    pub(super) places: &'a Places,
+    /// Says what a column name means: the qualifier, if there is one, and the name.
+    pub(super) columns: &'a dyn Fn(Option<&str>, &ast::Ident) -> Read<Column>,
+    /// It is what a view shows, not a condition.
+    pub(super) is_output: bool,
+}
+
+impl Context<'_> {
+    /// The column that an expression is.
+    pub(super) fn column(&self, expr: &Expr) -> Read<Column> {
+        let places = self.places;
+        let parts = match expr {
+            Expr::Identifier(ident) => std::slice::from_ref(ident),
+            Expr::CompoundIdentifier(parts) => parts,
+            _ => &[],
+        };
+        match parts {
+            [column] => (self.columns)(None, column),
+            [qualifier, column] => (self.columns)(Some(&places.name(qualifier).text), column),
             [schema, table, column] => {
                 let (schema, table) = (places.name(schema).text, places.name(table).text);
                 let qualifier = if schema == "public" {
@@ -35,10 +48,24 @@ pub(super) fn expression(expr: &Expr, places: &Places, columns: &Columns<'_>) ->
                 } else {
                     format!("{schema}.{table}")
                 };
-                made(ExpressionKind::Variable(columns(Some(&qualifier), column)?))
+                (self.columns)(Some(&qualifier), column)
             }
-            _ => Err(unsupported(span, "this name")),
-        },
+            _ => Err(unsupported(places.span(expr), "this name")),
+        }
+    }
+}
+
+/// An expression whose columns are resolved.
+pub(super) fn expression(expr: &Expr, context: &Context<'_>) -> Read<Expression> {
+    let span = context.places.span(expr);
+    let of = |expr: &Expr| expression(expr, context);
+    match expr {
+        Expr::Nested(inner) => of(inner),
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+            let column = context.column(expr)?;
+            let kind = ExpressionKind::Variable(column.variable);
+            Ok(Expression::new(kind, span))
+        }
         Expr::UnaryOp { op, expr: operand } => match op {
             SqlUnary::Not => Ok(spanned(of(operand)?.unary(UnaryOperator::Not), span)),
             SqlUnary::Minus => match constant(expr, span) {
@@ -59,6 +86,9 @@ pub(super) fn expression(expr: &Expr, places: &Places, columns: &Columns<'_>) ->
         Expr::BinaryOp { left, op, right } => {
             let operator =
                 operator(op).ok_or_else(|| unsupported(span, &format!("the operator {op}")))?;
+            if operator == BinaryOperator::Divide {
+                whole(left, right, span, context)?;
+            }
             Ok(spanned(
                 Expression::binary(operator, of(left)?, of(right)?),
                 span,
@@ -128,7 +158,15 @@ pub(super) fn expression(expr: &Expr, places: &Places, columns: &Columns<'_>) ->
             let like = Expression::binary(BinaryOperator::Like, of(operand)?, of(pattern)?);
             Ok(spanned(if *negated { not(like) } else { like }, span))
         }
-        Expr::Function(function) => call(function, places, columns, span),
+        Expr::Function(function) => call(function, span, context),
+        Expr::Cast {
+            expr: inner,
+            data_type,
+            ..
+        } => match constant(expr, span) {
+            Some(constant) => Ok(constant),
+            None => of(cast::kept(inner, data_type, span, context)?),
+        },
         _ => constant(expr, span).ok_or_else(|| {
             let finding = unsupported(span, "this expression");
             Box::new(finding.note("what the checks cannot compute they cannot prove"))
@@ -145,38 +183,33 @@ fn among(operand: &Expression, list: Vec<Expression>) -> Option<Expression> {
 
 /// Equal to one of an array of constants.
 fn in_array(operand: Expression, array: &Expr, span: Span) -> Read<Expression> {
-    let list = match array {
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => {
-            return in_array(operand, inner, span);
-        }
-        Expr::Array(array) => array.elem.iter().map(|item| constant(item, span)).collect(),
-        _ => None,
-    };
-    let any = list.and_then(|list| among(&operand, list));
-    let any = any.ok_or_else(|| unsupported(span, "this array"))?;
+    let items = cast::array(array).unwrap_or_default().into_iter();
+    let list = items.map(|kind| Expression::new(kind, span)).collect();
+    let any = among(&operand, list).ok_or_else(|| unsupported(span, "this array"))?;
     Ok(spanned(any, span))
 }
 
-/// A constant, with or without a cast to its type.
+/// Refuses a division that has a fraction: a cast of one side would be left out.
+fn whole(left: &Expr, right: &Expr, span: Span, context: &Context<'_>) -> Read<()> {
+    for side in [left, right] {
+        let found = cast::type_of(side, context)?;
+        if found.is_some_and(|found| found.has_fraction()) {
+            return Err(Box::new(unsupported(span, "this quotient").note(
+                "PostgreSQL rounds it, so it could not be put back; whole numbers can be divided",
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A constant, with or without casts that leave it as it is.
 pub(super) fn constant(expr: &Expr, span: Span) -> Option<Expression> {
-    let kind = match expr {
-        Expr::Nested(inner) => return constant(inner, span),
-        Expr::Cast { expr: inner, .. } => return constant(inner, span),
-        Expr::Value(value) => literal(&value.value)?,
-        Expr::TypedString(typed) => literal(&typed.value.value)?,
-        Expr::UnaryOp {
-            op: SqlUnary::Minus,
-            expr: inner,
-        } => match constant(inner, span)?.kind {
-            ExpressionKind::Number(number) => ExpressionKind::Number(format!("-{number}")),
-            _ => return None,
-        },
-        _ => return None,
-    };
+    let (kind, _) = cast::typed_constant(expr)?;
     Some(Expression::new(kind, span))
 }
 
-fn literal(value: &ast::Value) -> Option<ExpressionKind> {
+/// A constant without a cast.
+pub(super) fn literal(value: &ast::Value) -> Option<ExpressionKind> {
     Some(match value {
         ast::Value::Number(number, _) => ExpressionKind::Number(number.to_string()),
         ast::Value::SingleQuotedString(text) | ast::Value::EscapedStringLiteral(text) => {
@@ -225,18 +258,16 @@ fn operator(operator: &SqlOperator) -> Option<BinaryOperator> {
     })
 }
 
-fn call(
-    function: &ast::Function,
-    places: &Places,
-    columns: &Columns<'_>,
-    span: Span,
-) -> Read<Expression> {
+fn call(function: &ast::Function, span: Span, context: &Context<'_>) -> Read<Expression> {
     let name = function.name.to_string();
     let Some(known) = Function::named(&name) else {
         let known: Vec<_> = Function::ALL.iter().map(|known| known.name()).collect();
         return Err(Box::new(
-            unsupported(places.span(&function.name), &format!("the function {name}"))
-                .help(format!("the functions that can be: {}", known.join(", "))),
+            unsupported(
+                context.places.span(&function.name),
+                &format!("the function {name}"),
+            )
+            .help(format!("the functions that can be: {}", known.join(", "))),
         ));
     };
     let FunctionArguments::List(list) = &function.args else {
@@ -247,7 +278,7 @@ fn call(
         let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument else {
             return Err(unsupported(span, "this call"));
         };
-        arguments.push(expression(expr, places, columns)?);
+        arguments.push(expression(expr, context)?);
     }
     Ok(Expression::new(
         ExpressionKind::Call(known, arguments),

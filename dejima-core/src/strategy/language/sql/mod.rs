@@ -9,16 +9,19 @@
 //! -- put: insert into domestic
 //! ```
 
+mod cast;
 mod choice;
 mod expression;
 mod query;
 mod select;
+mod statements;
 mod table;
 
 use sqlparser::ast::{self, Spanned, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
+use self::expression::{Column, Context};
 use super::diagnostic::Diagnostic;
 use super::source::{Position, Source, Sources, Span};
 use super::syntax::{Expression, Name};
@@ -72,16 +75,23 @@ pub(super) fn condition(text: &str, table: &Table, span: Span) -> Read<Vec<Expre
             text: text.into(),
         },
     };
-    let found = expression::expression(&expr, &places, &|_, ident| {
+    let columns = |_: Option<&str>, ident: &ast::Ident| {
         let name = places.name(ident);
-        let column = table.column(&name.text);
-        column
-            .map(|column| column_variable(0, column))
-            .ok_or_else(|| {
-                let message = format!("{} has no column \"{}\"", table.name.text, name.text);
-                Box::new(Diagnostic::error(message, span, "in its condition"))
-            })
-    });
+        let column = table.column(&name.text).ok_or_else(|| {
+            let message = format!("{} has no column \"{}\"", table.name.text, name.text);
+            Box::new(Diagnostic::error(message, span, "in its condition"))
+        })?;
+        Ok(Column {
+            variable: column_variable(0, column),
+            type_name: table.columns[column].type_name.text.clone(),
+        })
+    };
+    let context = Context {
+        places: &places,
+        columns: &columns,
+        is_output: false,
+    };
+    let found = expression::expression(&expr, &context);
     let found = found.map_err(|mut finding| {
         for label in &mut finding.labels {
             label.span = span;
@@ -173,7 +183,7 @@ impl Reader {
             Ok(choices) => self.choices.extend(choices),
             Err(finding) => self.findings.push(*finding),
         }
-        match Parser::parse_sql(&PostgreSqlDialect {}, &source.text) {
+        match statements::statements(&source.text) {
             Ok(statements) => {
                 for statement in statements {
                     if let Err(finding) = self.statement(statement, &places) {

@@ -5,7 +5,7 @@ use sqlparser::ast::{
     TableFactor,
 };
 
-use super::expression::{expression, unsupported};
+use super::expression::{Column, Context, expression, unsupported};
 use super::{Places, Read};
 use crate::strategy::derive::{Table, Use, UseKind, column_variable, conjuncts, variable_column};
 use crate::strategy::language::diagnostic::Diagnostic;
@@ -161,7 +161,7 @@ impl Scope<'_> {
     }
 
     /// What a column's name means: the innermost query that has it.
-    fn column(&self, qualifier: Option<&str>, ident: &ast::Ident) -> Read<String> {
+    fn column(&self, qualifier: Option<&str>, ident: &ast::Ident) -> Read<Column> {
         let name = self.places.name(ident);
         let inner = self.outer..self.uses.len();
         for numbers in [inner, 0..self.outer] {
@@ -177,7 +177,13 @@ impl Scope<'_> {
                 .collect();
             match fitting[..] {
                 [] => {}
-                [(number, column)] => return Ok(column_variable(number, column)),
+                [(number, column)] => {
+                    let table = &self.tables[self.uses[number].table];
+                    return Ok(Column {
+                        variable: column_variable(number, column),
+                        type_name: table.columns[column].type_name.text.clone(),
+                    });
+                }
                 _ => {
                     let tables: Vec<&str> = fitting
                         .iter()
@@ -243,14 +249,17 @@ impl Scope<'_> {
                 subquery,
                 negated,
             } => self.subquery(subquery, *negated, Some(expr)),
-            _ => Ok(conjuncts(self.expression(condition)?)),
+            _ => Ok(conjuncts(self.expression(condition, false)?)),
         }
     }
 
-    fn expression(&self, expr: &Expr) -> Read<Expression> {
-        expression(expr, self.places, &|qualifier, ident| {
-            self.column(qualifier, ident)
-        })
+    fn expression(&self, expr: &Expr, is_output: bool) -> Read<Expression> {
+        let context = Context {
+            places: self.places,
+            columns: &|qualifier, ident| self.column(qualifier, ident),
+            is_output,
+        };
+        expression(expr, &context)
     }
 
     /// EXISTS, or `operand IN`.
@@ -262,7 +271,7 @@ impl Scope<'_> {
     ) -> Read<Vec<Expression>> {
         let span = self.places.span(query);
         let operand = operand
-            .map(|operand| self.expression(operand))
+            .map(|operand| self.expression(operand, false))
             .transpose()?;
         let SetExpr::Select(select) = &*query.body else {
             return Err(unsupported(span, "this subquery"));
@@ -344,11 +353,11 @@ impl Scope<'_> {
                             span: self.places.span(expr),
                         },
                     });
-                    outputs.push(self.expression(expr)?);
+                    outputs.push(self.expression(expr, true)?);
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
                     names.push(self.places.name(alias));
-                    outputs.push(self.expression(expr)?);
+                    outputs.push(self.expression(expr, true)?);
                 }
                 SelectItem::Wildcard(_) => self.all_columns(None, item, &mut names, &mut outputs),
                 SelectItem::QualifiedWildcard(

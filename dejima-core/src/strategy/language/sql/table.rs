@@ -1,10 +1,11 @@
 //! CREATE TABLE, and ALTER TABLE ... ADD CONSTRAINT as dumps have it.
 
 use sqlparser::ast::{
-    self, AlterTableOperation, ColumnOption, CreateTable, Expr, ForeignKeyConstraint, IndexColumn,
-    TableConstraint,
+    self, AlterColumnOperation, AlterTableOperation, ColumnOption, CreateTable, Expr,
+    ForeignKeyConstraint, IndexColumn, TableConstraint,
 };
 
+use super::expression::{Column, Context};
 use super::{Places, Read, expression};
 use crate::strategy::derive::{
     ColumnDefault, Table, TableCheck, TableColumn, TableForeignKey, TableKey,
@@ -150,18 +151,38 @@ fn constraint(table: &mut Table, constraint: &TableConstraint, places: &Places) 
     Ok(())
 }
 
-/// Adds what ALTER TABLE adds.
+/// Adds what ALTER TABLE adds, and what it says of columns.
 pub(super) fn alter(tables: &mut [Table], alter: &ast::AlterTable, places: &Places) -> Read<()> {
     let name = places.object(&alter.name);
     let Some(table) = tables.iter_mut().find(|table| table.name.text == name.text) else {
         return Ok(());
     };
     for operation in &alter.operations {
-        if let AlterTableOperation::AddConstraint { constraint, .. } = operation {
-            self::constraint(table, constraint, places)?;
+        match operation {
+            AlterTableOperation::AddConstraint { constraint, .. } => {
+                self::constraint(table, constraint, places)?;
+            }
+            AlterTableOperation::AlterColumn { column_name, op } => {
+                let name = places.name(column_name);
+                let position = position(table, &name)?;
+                alter_column(&mut table.columns[position], op, name.span);
+            }
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// A dump says afterwards what needs a sequence.
+fn alter_column(column: &mut TableColumn, operation: &AlterColumnOperation, span: Span) {
+    match operation {
+        AlterColumnOperation::SetDefault { value } => column.default = default(value, span),
+        AlterColumnOperation::AddGenerated { .. } => {
+            column.default = ColumnDefault::Computed("GENERATED".to_owned());
+        }
+        AlterColumnOperation::SetNotNull => column.nullable = false,
+        _ => {}
+    }
 }
 
 fn index_columns(
@@ -188,13 +209,21 @@ fn position(table: &Table, name: &Name) -> Read<usize> {
 }
 
 fn check(table: &Table, expr: &Expr, places: &Places) -> Read<TableCheck> {
-    let condition = expression::expression(expr, places, &|_, ident| {
+    let columns = |_: Option<&str>, ident: &ast::Ident| {
         let name = places.name(ident);
-        position(table, &name)?;
-        Ok(name.text)
-    });
+        let position = position(table, &name)?;
+        Ok(Column {
+            variable: name.text,
+            type_name: table.columns[position].type_name.text.clone(),
+        })
+    };
+    let context = Context {
+        places,
+        columns: &columns,
+        is_output: false,
+    };
     Ok(TableCheck {
-        condition: condition?,
+        condition: expression::expression(expr, &context)?,
         text: expr.to_string(),
     })
 }
