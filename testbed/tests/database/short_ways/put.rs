@@ -1,9 +1,10 @@
 //! Puts of one row.
 
+use dejima_core::delta::PutRow;
 use dejima_core::transaction::{Answer, Decision, Request};
 
 use super::{FLEET, SALES, forget_the_general_way, shared, told, update};
-use crate::bed::{apply, images, refused};
+use crate::bed::{apply, cells, images, refused};
 
 #[tokio::test]
 async fn a_put_of_direct_columns_is_one_update() {
@@ -157,6 +158,33 @@ async fn what_a_direct_put_does_not_find_or_lose_is_refused_as_ever() {
             update(&["bus", "1"], &[("note", "x")], &[("note", "bad")]),
             "23514",
             "the strategy of peer \"bank\" refuses the change of Dejima table \"Fleet\"",
+        ),
+        // The general way cuts nothing either.
+        (
+            12,
+            "Sales",
+            update(
+                &["1"],
+                &[("client", "1"), ("name", "Ann"), ("note", "x")],
+                &[("client", "2"), ("name", "Bo"), ("note", "longer than 9")],
+            ),
+            "22001",
+            "cannot take the change",
+        ),
+        (
+            13,
+            "Sales",
+            PutRow::Insert {
+                new: cells(&[
+                    ("id", "7"),
+                    ("client", "1"),
+                    ("name", "Ann"),
+                    ("pieces", "1"),
+                    ("note", "longer than 9"),
+                ]),
+            },
+            "22001",
+            "cannot take the change",
         ),
     ] {
         let answer = database
