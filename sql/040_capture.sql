@@ -69,6 +69,8 @@ AS $dejima$
 DECLARE
   has_voted boolean;
   new_gid text;
+  -- In milliseconds, in hexadecimal.
+  now_text text;
   depth constant integer := pg_trigger_depth();
   -- A mere hint that a trigger's own statement was captured before: most transactions have none to order.
   deepest constant integer := coalesce(nullif(current_setting('dejima.depth', true), ''), '1')::integer;
@@ -85,8 +87,11 @@ BEGIN
   -- Looked up by xid, never in a setting: the row goes when its savepoint is rolled back.
   SELECT t.voted INTO has_voted FROM dejima.transaction AS t WHERE t.xid = pg_current_xact_id();
   IF NOT FOUND THEN
+    -- A UUID of version 7: later ones are greater, so all of them go to one page of the index, not each to another.
+    now_text := lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0');
     INSERT INTO dejima.transaction (gid, xid, started)
-    SELECT p.name || ':' || gen_random_uuid(), pg_current_xact_id(), clock_timestamp() FROM dejima.peer AS p WHERE p.one_row
+    SELECT p.name || ':' || overlay(overlay(gen_random_uuid()::text PLACING '7' FROM 15) PLACING left(now_text, 8) || '-' || right(now_text, 4) FROM 1),
+      pg_current_xact_id(), clock_timestamp() FROM dejima.peer AS p WHERE p.one_row
     RETURNING gid INTO STRICT new_gid;
     -- Held until the outcome is visible (design: "the advisory lock is free and the row is absent, in that order").
     -- Nobody knows the gid yet, nor sees the row.

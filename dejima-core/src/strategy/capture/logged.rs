@@ -114,25 +114,30 @@ impl Logged<'_> {
     }
 
     /// For each column its values in the order of the rows, as texts under the pinned settings: as literals, or as they are. NULL
-    /// throughout for a row that is not shown.
-    pub(super) fn cells(&self) -> Vec<String> {
+    /// throughout for a row that is not shown. If there is one row only, nothing is gathered.
+    pub(super) fn cells(&self, is_one: bool) -> Vec<String> {
         let is_conditional = self.shown().is_some();
         let shown = self.shown_name();
         let gathered = |(at, text): (usize, &String)| {
-            let cells = match self {
-                Self::Source(..) => format!("array_agg({text})"),
+            let value = match self {
+                Self::Source(..) => text.clone(),
                 Self::Shown(_) if is_conditional => {
-                    let value =
-                        format!("CASE WHEN {shown} THEN quote_nullable({text}) ELSE 'NULL' END");
-                    format!("string_agg({value}, ',')")
+                    format!("CASE WHEN {shown} THEN quote_nullable({text}) ELSE 'NULL' END")
                 }
-                Self::Shown(_) => format!("string_agg(quote_nullable({text}), ',')"),
+                Self::Shown(_) => format!("quote_nullable({text})"),
+            };
+            let cells = match self {
+                Self::Source(..) if is_one => format!("ARRAY[{value}]"),
+                Self::Source(..) => format!("array_agg({value})"),
+                Self::Shown(_) if is_one => value,
+                Self::Shown(_) => format!("string_agg({value}, ',')"),
             };
             format!("{cells} AS {}", self.cells_name(at))
         };
         let mut cells: Vec<_> = self.texts().iter().enumerate().map(gathered).collect();
         if is_conditional {
-            cells.push(format!("bool_or({shown}) AS {shown}"));
+            let any = if is_one { "" } else { "bool_or" };
+            cells.push(format!("{any}({shown}) AS {shown}"));
         }
         cells
     }

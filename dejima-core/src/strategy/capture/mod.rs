@@ -64,7 +64,7 @@ fn function(base: &BaseTable, event: &str, statements: &str) -> String {
         _ => "",
     };
     let body = format!(
-        "\n#variable_conflict use_column\nDECLARE\n  \"dejima section rows\" bigint := {STATEMENT_ROWS_MAX};\n  \"dejima is large\" boolean := false;\n  \
+        "\n#variable_conflict use_column\nDECLARE\n  \"dejima section rows\" bigint := {STATEMENT_ROWS_MAX};\n  \
          \"dejima sections\" bigint := 0;\n  \"dejima added\" bigint;\nBEGIN\n{statements}\n\
          IF \"dejima sections\" > 0 THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
     );
@@ -106,14 +106,14 @@ fn log(source: &Source, base: &BaseTable, logged: &[Logged<'_>]) -> String {
     };
     format!(
         "IF EXISTS (SELECT FROM {table} OFFSET 1) THEN\n{}  \
-           IF EXISTS (SELECT FROM {table} OFFSET \"dejima section rows\") THEN\n    \
-             \"dejima is large\" := true;\n    \
-             \"dejima section rows\" := least(\"dejima section rows\", {SECTION_ROWS_MAX});\n  \
-           END IF;\nEND IF;\n\
-         IF \"dejima is large\" THEN\n{}ELSE\n{}END IF;",
+           IF EXISTS (SELECT FROM {table} OFFSET \"dejima section rows\") THEN\n\
+             \"dejima section rows\" := least(\"dejima section rows\", {SECTION_ROWS_MAX});\n{}  \
+           ELSE\n{}  END IF;\n\
+         ELSE\n{}END IF;",
         shorten(source, base, logged),
         in_sections(Sections::Numbered),
         in_sections(Sections::One),
+        in_sections(Sections::Row),
         table = source.table(),
     )
 }
@@ -125,6 +125,8 @@ const ADD: &str = "GET DIAGNOSTICS \"dejima added\" = ROW_COUNT;\n\
 /// How a statement's rows are gathered.
 #[derive(Clone, Copy)]
 enum Sections {
+    /// There is one row, or none: nothing is to be gathered.
+    Row,
     /// All in one section.
     One,
     /// By their number in the statement.
@@ -163,13 +165,13 @@ fn insert(
         Source::Both => {
             let (old, new) = (gathered("dejima_old", "o"), gathered("dejima_new", "n"));
             match sections {
-                Sections::One => format!("{old},\n{new}"),
+                Sections::Row | Sections::One => format!("{old},\n{new}"),
                 Sections::Numbered => format!("{old}\nJOIN {new} USING (\"dejima section\")"),
             }
         }
     };
     let section = match sections {
-        Sections::One => "0",
+        Sections::Row | Sections::One => "0",
         Sections::Numbered => "\"dejima section\"",
     };
     let values: Vec<_> = logged.iter().map(|l| l.change(source, section)).collect();
@@ -255,10 +257,13 @@ fn gather(
     base: &BaseTable,
     logged: &[&Logged<'_>],
 ) -> String {
-    let gathered: Vec<_> = logged.iter().flat_map(|l| l.cells()).collect();
+    let is_one = matches!(sections, Sections::Row);
+    let gathered: Vec<_> = logged.iter().flat_map(|l| l.cells(is_one)).collect();
     let gathered = gathered.join(",\n    ");
     let rows = rows(from, base, logged);
     match sections {
+        // Each value is computed once, however often it is named (OFFSET 0 keeps it there).
+        Sections::Row => format!("(SELECT {gathered}\n  FROM {rows} OFFSET 0) AS {alias}"),
         Sections::One => format!("(SELECT {gathered}\n  FROM {rows}) AS {alias}"),
         Sections::Numbered => format!(
             "(SELECT (\"dejima ordinal\" - 1) / \"dejima section rows\" AS \"dejima section\",\n    {gathered}\n  \
