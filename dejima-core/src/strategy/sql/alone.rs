@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::derive::net;
+use super::before::net;
 use super::get::{Now, get_clauses, source_columns};
 use super::occurrence::Atom;
 use super::select::{Names, Select, variables};
@@ -116,10 +116,13 @@ pub(super) fn matters(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &
 /// and nothing else is asked of them.
 pub(super) fn stands(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &Atom) -> bool {
     let own = changed.variables();
+    let in_rows: BTreeSet<VariableId> = atoms.iter().flat_map(Atom::variables).collect();
     let asks_own = |item: &Item| match item {
         Item::Row(..) => true,
         Item::Test(expr) => expr.variables().iter().all(|v| own.contains(v)),
-        Item::None(_) | Item::Define(..) => false,
+        // What is computed is only shown, if no row has it and no test asks for it.
+        Item::Define(variable, _) => !in_rows.contains(variable),
+        Item::None(_) => false,
     };
     if !clause.items.iter().all(asks_own) {
         return false;

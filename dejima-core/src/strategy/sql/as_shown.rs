@@ -3,8 +3,8 @@
 //! table shows it, as for a declaration: nothing is left to derive, and there is nothing for two transactions to meet at but the row.
 
 use super::alone;
-use super::derive::keeps_spaces;
 use super::get::{Now, get_clauses};
+use super::keeps_spaces;
 use super::select::{Names, Select};
 use super::unfold::{Clause, Item};
 use crate::strategy::bound::Bound;

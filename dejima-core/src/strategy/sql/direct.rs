@@ -3,12 +3,12 @@
 //! In a put that follows from a view each part has a base table whose rows it shows, its root. A column of the root is *direct* if
 //! it is shown, once, and means nothing else: no row is found by it, none is tested or chosen by it, no constraint of the Dejima
 //! table asks for it. Then all rules, asked about a row of which only direct columns change, come to one thing: the root's row under
-//! that key gets the new values. What is asked about is only whether the old row is there as it is said. It needs no family: the root
-//! must be such that nobody else can make its row of the Dejima table come or go (`alone::stands`). Whatever finds no row that way goes the general way, which alone decides about refusals.
+//! that key gets the new values. What is asked about is only whether the old row is there as it is said. Families are
+//! locked when what it changed is derived, before anybody votes. Whatever finds no row that way goes the general way, which alone decides about refusals.
 //!
 //! The root is the UPDATE's own table, so that PostgreSQL looks at its row once more when it had to wait for it.
 
-use super::alone::{self, all_variables};
+use super::alone::all_variables;
 use super::get::{Now, get_clauses, shown, united};
 use super::occurrence::Atom;
 use super::select::{Names, Select};
@@ -57,12 +57,6 @@ impl Direct {
         let Item::Row(relation, row) = &clause.items[root] else {
             return None;
         };
-        let atoms = Atom::all(clause);
-        let is_root = |atom: &&Atom| atom.depth == 0 && atom.relation == *relation;
-        let atom = atoms.iter().find(is_root)?;
-        if !alone::stands(bound, clause, &atoms, atom) {
-            return None;
-        }
         let key: Vec<_> = bound.key().iter().map(|&at| &clause.head[at]).collect();
         let own_key = bound.source(*relation).key.as_ref()?;
         let is_given =

@@ -5,8 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::alone;
-use super::derive::{Ever, Seen, changes, keys, logged, net};
+use super::before::{Ever, changes, net};
+use super::derive::logged;
 use super::get::{Now, get_clauses, key_columns};
+use super::keys::{Seen, keys};
 use super::occurrence::{Atom, join_variables, ways};
 use super::select::{Names, Tables};
 use super::unfold::Clause;

@@ -3,14 +3,14 @@
 //! they were and as they are, without a look at what else could have come or gone.
 
 use super::alone;
-use super::derive::{keeps_spaces, logged};
+use super::derive::logged;
 use super::family::{DECLARED, lock_in_place};
 use super::get::{Now, get_clauses};
 use super::occurrence::Atom;
 use super::sections::Changed;
 use super::select::{Names, Select};
 use super::unfold::{Clause, Item};
-use super::{FEW_ROWS_MAX, Size, derive_function};
+use super::{FEW_ROWS_MAX, Size, derive_function, keeps_spaces};
 use crate::strategy::bound::{Bound, Source};
 use crate::strategy::capture::columns_text;
 use crate::strategy::program::{Argument, RelationId};

@@ -2,7 +2,8 @@
 //!
 //! One way leads from rules to SELECTs: `unfold` replaces helpers, `occurrence` finds where a relation stands in a rule and how to get
 //! from there to its variables, `select` writes FROM and WHERE. `get` is what the Dejima table shows; `derive` finds what a transaction
-//! changed in it; `put` finds what a change of it writes, `write` writes it; `through` lets clients write the view itself.
+//! changed in it: under which `keys`, from what was `before`, with shorter ways if one base table changed `alone`, or `in_place`; `family`
+//! locks, `sections` logs. `put` finds what a change of it writes, `write` writes it; `through` lets clients write the view itself.
 //! There are shorter ways for some programs: `mapping` finds those that are no more than a declaration, `as_shown` those of which
 //! nothing is to be derived; `direct` finds columns that are updated where they stand, `put_one` puts a row of which only these
 //! change.
@@ -12,12 +13,14 @@
 
 mod alone;
 mod as_shown;
+mod before;
 mod derive;
 mod direct;
 mod expression;
 mod family;
 mod get;
 mod in_place;
+mod keys;
 mod mapping;
 mod occurrence;
 mod put;
@@ -168,4 +171,10 @@ pub(super) fn put_function(bound: &Bound) -> String {
 /// What `dejima.derive` calls.
 fn derive_function(bound: &Bound) -> String {
     format!("dejima.derive_{}", bound.id)
+}
+
+/// Trailing spaces are part of the values of a `bpchar` without a length, and only of these.
+fn keeps_spaces(bound: &Bound, column: usize) -> bool {
+    let declared = &bound.program.view().columns[column].type_name;
+    bound.schema.columns[column].type_name == "bpchar" && !declared.contains('(')
 }

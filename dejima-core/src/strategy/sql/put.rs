@@ -131,7 +131,7 @@ fn read(bound: &Bound) -> String {
         let name = literal(&column.name);
         let now = text(
             &format!("s.{}", identifier(&column.name)),
-            super::derive::keeps_spaces(bound, at),
+            super::keeps_spaces(bound, at),
         );
         format!("(NOT p.old ? {name} OR {now} IS NOT DISTINCT FROM p.old->>{name})")
     });
@@ -247,7 +247,7 @@ fn steady(bound: &Bound, size: Size, table: &str) -> String {
         .iter()
         .enumerate()
         .map(|(at, column)| {
-            let keeps = super::derive::keeps_spaces(bound, at);
+            let keeps = super::keeps_spaces(bound, at);
             let (left, right) = (
                 text(&format!("s.{column}"), keeps),
                 text(&format!("g.{column}"), keeps),

@@ -1,7 +1,7 @@
 //! A put of one row that changes direct columns alone: one UPDATE, as for a declaration (`strategy/put.rs`).
 
 use super::direct::{self, BY_INDEX, Direct, Update};
-use super::{derive::keeps_spaces, put_function};
+use super::{keeps_spaces, put_function};
 use crate::strategy::bound::Bound;
 use crate::strategy::{literal, quote::literals, text};
 

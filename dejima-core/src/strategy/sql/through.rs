@@ -218,10 +218,7 @@ fn log_row(bound: &Bound) -> String {
             .enumerate()
             .map(|(at, column)| {
                 let cell = format!("{row}.{column}");
-                format!(
-                    "ARRAY[{}]",
-                    text(&cell, super::derive::keeps_spaces(bound, at))
-                )
+                format!("ARRAY[{}]", text(&cell, super::keeps_spaces(bound, at)))
             })
             .collect();
         format!("ARRAY[{}]", values.join(", "))
