@@ -12,7 +12,7 @@ use super::select::{Names, Select};
 use super::unfold::{Clause, Item};
 use super::{FEW_ROWS_MAX, Size, derive_function, keeps_spaces};
 use crate::strategy::bound::{Bound, Source};
-use crate::strategy::capture::columns_text;
+use crate::strategy::capture::{STATEMENT_ROWS_MAX, columns_text};
 use crate::strategy::program::{Argument, RelationId};
 use crate::strategy::{BaseColumn, identifier, literal, text};
 
@@ -103,12 +103,12 @@ pub(super) fn body(bound: &Bound, relation: RelationId, of: Rows) -> String {
     format!("\n#variable_conflict use_column\n{declared}BEGIN\n{lock}\n{log}\n{delete}\nEND\n")
 }
 
-/// Whether rows of other base tables may be so wide that even few of them are no section.
+/// Whether rows of base tables may be so wide that even few of them are no section. Those that changed are no wider than a section
+/// may be, but one of them may have a part in many rows of the Dejima table.
 pub(super) fn may_be_wide(bound: &Bound, relation: RelationId) -> String {
-    let others = bound
-        .sources
-        .iter()
-        .filter(|(other, _)| **other != relation);
+    let is_root = is_root(bound, relation);
+    let sources = bound.sources.iter();
+    let others = sources.filter(|(other, _)| !is_root || **other != relation);
     let is_wide = |source: &Source| match source.base.toast {
         None if !source.base.is_partitioned => None,
         None => Some("true".to_owned()),
@@ -268,21 +268,22 @@ fn log(bound: &Bound, relation: RelationId, columns: &Columns, of: Rows) -> Stri
         "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, section, old, new)",
         literal(bound.table.as_str()),
     );
-    match of {
-        Rows::One if is_one => format!(
+    let values = format!(
+        "SELECT pg_current_xact_id(), nextval('dejima.statement'), 1, {table}, 0, {old}, {new}"
+    );
+    let one_section = |rows_max: u32| {
+        format!(
             "{insert}
-SELECT pg_current_xact_id(), nextval('dejima.statement'), 1, {table}, 0, {old}, {new}
-FROM ({rows}) AS r;"
-        ),
-        Rows::One | Rows::Logged(Size::Few) => format!(
-            "{insert}
-SELECT pg_current_xact_id(), nextval('dejima.statement'), 1, {table}, 0, {old}, {new}
+{values}
 FROM ({rows}
-LIMIT {FEW_ROWS_MAX} + 1) AS r HAVING count(*) BETWEEN 1 AND {FEW_ROWS_MAX};
-IF NOT FOUND THEN
-  PERFORM {}();
-  RETURN;
-END IF;",
+LIMIT {rows_max} + 1) AS r HAVING count(*) BETWEEN 1 AND {rows_max};"
+        )
+    };
+    match of {
+        Rows::One if is_one => format!("{insert}\n{values}\nFROM ({rows}) AS r;"),
+        Rows::One | Rows::Logged(Size::Few) => format!(
+            "{}\nIF NOT FOUND THEN\n  PERFORM {}();\n  RETURN;\nEND IF;",
+            one_section(FEW_ROWS_MAX),
             function(bound, relation, Rows::Logged(Size::Many)),
         ),
         Rows::Logged(Size::Many) => {
@@ -296,7 +297,21 @@ END IF;",
                 width: &sizes.collect::<Vec<_>>().join(" + "),
                 sides: [&old, &new],
             };
-            changed.log(bound)
+            // To number rows and to gather them by their numbers costs half as much as all the rest: most need it not.
+            format!(
+                "IF {may_be_wide} OR (SELECT count(*) > 1 FROM dejima.pending AS p WHERE {logged}) THEN
+  {numbered}
+ELSE
+  {one}
+  IF NOT FOUND THEN
+    {numbered}
+  END IF;
+END IF;",
+                may_be_wide = may_be_wide(bound, relation),
+                logged = logged(bound),
+                one = one_section(STATEMENT_ROWS_MAX),
+                numbered = changed.log(bound),
+            )
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What hangs on one base row: captured as it is shown, and put by one UPDATE where no rule asks for more.
 
 mod capture;
+mod in_place;
 mod put;
 mod view;
 
