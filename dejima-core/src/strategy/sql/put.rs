@@ -12,7 +12,7 @@ use super::get::{
     view_columns, view_name,
 };
 use super::occurrence::{Atom, outer_variables};
-use super::select::{Names, Select, Tables, same};
+use super::select::{Names, Select, Tables, Taken, same};
 use super::unfold::{Clause, Item, clauses, of_body};
 use super::{FEW_ROWS_MAX, Size, direct, put_function, put_one, through, write};
 use crate::strategy::bound::Bound;
@@ -291,6 +291,29 @@ impl Wanted<'_> {
         )
     }
 
+    /// Whether one comes that has the values known, if none of them may be NULL. PostgreSQL answers it by a hash; joined to the rows that
+    /// come it may look through all of them for each row, because it takes what it has so far for a single one.
+    fn is_coming(&self, known: &[Option<String>]) -> Option<String> {
+        let Self(bound, size) = *self;
+        let declared = &bound.program.view().columns;
+        let (mut values, mut columns) = (Vec::new(), Vec::new());
+        for ((column, value), declared) in view_columns(bound).iter().zip(known).zip(declared) {
+            let Some(value) = value else { continue };
+            if declared.nullable {
+                return None;
+            }
+            values.push(value.clone());
+            columns.push(format!("among.{column}"));
+        }
+        let among = format!(
+            "(({}) IN (SELECT {} FROM {} AS among)) IS TRUE",
+            values.join(", "),
+            columns.join(", "),
+            size.members("come")
+        );
+        (!columns.is_empty()).then_some(among)
+    }
+
     /// Those that come, with the values known.
     fn coming(&self, known: &[Option<String>], names: &mut Names) -> String {
         let Self(bound, size) = *self;
@@ -337,14 +360,17 @@ impl Tables for Wanted<'_> {
         &self,
         relation: RelationId,
         known: &[Option<String>],
+        is_only_asked_for: bool,
         names: &mut Names,
-    ) -> Vec<String> {
+    ) -> Vec<Taken> {
         let Self(bound, size) = *self;
         if relation != bound.program.view || size == Size::Few {
-            return vec![self.rows(relation, known, names)];
+            return vec![Taken::Rows(self.rows(relation, known, names))];
         }
         let stays = self.staying(known, names);
-        vec![format!("LATERAL ({stays})"), size.members("come")]
+        let comes = is_only_asked_for.then(|| self.is_coming(known)).flatten();
+        let comes = comes.map_or_else(|| Taken::Rows(size.members("come")), Taken::If);
+        vec![Taken::Rows(format!("LATERAL ({stays})")), comes]
     }
 }
 

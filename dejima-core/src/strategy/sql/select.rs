@@ -12,14 +12,15 @@ pub(super) trait Tables {
     fn rows(&self, relation: RelationId, known: &[Option<String>], names: &mut Names) -> String;
 
     /// The same in parts, each for a SELECT of its own: PostgreSQL joins a part by a hash where it would look through a union for each
-    /// row.
+    /// row. If nothing is to be learnt of the row, it need only be asked for.
     fn parts(
         &self,
         relation: RelationId,
         known: &[Option<String>],
+        _is_only_asked_for: bool,
         names: &mut Names,
-    ) -> Vec<String> {
-        vec![self.rows(relation, known, names)]
+    ) -> Vec<Taken> {
+        vec![Taken::Rows(self.rows(relation, known, names))]
     }
 
     /// What must hold beside of the row of that name. A condition inside of FROM would keep PostgreSQL from looking rows up in
@@ -27,6 +28,14 @@ pub(super) trait Tables {
     fn condition(&self, _: RelationId, _: &str) -> Option<String> {
         None
     }
+}
+
+/// How a row of a relation is found.
+pub(super) enum Taken {
+    /// It is one of what stands in FROM.
+    Rows(String),
+    /// There is one if this holds.
+    If(String),
 }
 
 /// Gives every table of a statement a name of its own.
@@ -92,11 +101,20 @@ impl<'a> Select<'a> {
                     .enumerate()
                     .map(|(column, argument)| self.value(*relation, column, argument))
                     .collect();
-                let parts = tables.parts(*relation, &known, names);
-                let mut with = |rows: &String| {
+                let is_only_asked_for = arguments.iter().all(|argument| match argument {
+                    Argument::Any | Argument::Constant(_) => true,
+                    Argument::Variable(variable) => self.known.contains_key(variable),
+                });
+                let parts = tables.parts(*relation, &known, is_only_asked_for, names);
+                let mut with = |part: &Taken| {
                     let mut select = self.clone();
-                    let name = select.row(*relation, arguments, rows, names);
-                    let condition = tables.condition(*relation, &name);
+                    let condition = match part {
+                        Taken::Rows(rows) => {
+                            let name = select.row(*relation, arguments, rows, names);
+                            tables.condition(*relation, &name)
+                        }
+                        Taken::If(condition) => Some(condition.clone()),
+                    };
                     select.conditions.extend(condition);
                     select
                 };
