@@ -134,7 +134,25 @@ pub(crate) fn sql_value(value: &Value, type_name: &str) -> String {
 /// A row that came or went, as texts.
 pub(crate) type Text = Vec<Option<String>>;
 
+/// Few rows go from now on the way of many, and many that of few.
+const EXCHANGE: &str = "DO $$ DECLARE few text; many text; arguments text; BEGIN
+  FOR few, many, arguments IN
+    SELECT p.proname, regexp_replace(p.proname, 'few$', 'many'), pg_get_function_identity_arguments(p.oid) FROM pg_proc AS p
+    WHERE p.pronamespace = 'dejima'::regnamespace AND p.proname ~ '^(put|derive)_[0-9]+(_[0-9]+)?_few$'
+  LOOP
+    EXECUTE format('ALTER FUNCTION dejima.%I(%s) RENAME TO exchanged', few, arguments);
+    EXECUTE format('ALTER FUNCTION dejima.%I(%s) RENAME TO %I', many, arguments, few);
+    EXECUTE format('ALTER FUNCTION dejima.exchanged(%s) RENAME TO %I', arguments, many);
+  END LOOP;
+END $$";
+
 impl Bed<'_> {
+    /// The functions for few rows and those for many take each other's place: random databases are small.
+    pub(crate) async fn exchange_few_and_many(&self) -> Outcome<()> {
+        let done = self.database.admin.batch_execute(EXCHANGE).await;
+        done.map_err(said)
+    }
+
     pub(crate) async fn run(&self, sql: &str) -> Outcome<()> {
         self.database.session.batch_execute(sql).await.map_err(said)
     }

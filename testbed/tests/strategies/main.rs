@@ -158,6 +158,9 @@ async fn one(
     let started = Instant::now();
     let mut tally = Tally::default();
     for number in 0..arguments.databases {
+        if number == arguments.databases / 2 {
+            bed.exchange_few_and_many().await?;
+        }
         let seed = arguments
             .seed
             .wrapping_mul(1_000_003)
