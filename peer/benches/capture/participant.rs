@@ -1,6 +1,7 @@
 //! What arrives at a participant: heap-only updates and WAL beside the same update by hand.
-
-use std::time::{Duration, Instant};
+//!
+//! Both are read from the WAL, with PostgreSQL's extension `pg_walinspect` (15 or later). The statistics come up to ten seconds later, and not
+//! at once: heap-only updates are counted by the session that puts them, updates by the one that commits what was prepared.
 
 use dejima_testbed::{Counts, World, WorldOptions, worked_example};
 use tokio_postgres::Client;
@@ -15,9 +16,14 @@ const TABLES: [(&str, &str); 3] = [
 ];
 /// Rows that all peers hold.
 pub(crate) const ROWS: u64 = 10_000;
-/// How long the statistics may take, and the pause between two looks.
-const COUNTED_MAX: Duration = Duration::from_secs(70);
-const COUNTED_POLL: Duration = Duration::from_millis(100);
+
+/// What was done to a table between two places of the WAL; its records name it by database and file.
+const WRITTEN: &str = "
+SELECT count(*) FILTER (WHERE record_type ~ 'UPDATE'), count(*) FILTER (WHERE record_type ~ 'HOT_UPDATE'),
+    count(*) FILTER (WHERE record_type ~ 'DELETE'), ($3::text::pg_lsn - $2::text::pg_lsn)::bigint
+FROM pg_database AS d, pg_get_wal_records_info($2::text::pg_lsn, $3::text::pg_lsn)
+WHERE d.datname = current_database() AND resource_manager = 'Heap'
+    AND strpos(block_ref, format('/%s/%s fork main', d.oid, pg_relation_filenode($1::text::regclass))) > 0";
 
 /// The worked example with its tables filled.
 pub(crate) async fn world() -> Result<World> {
@@ -34,9 +40,9 @@ pub(crate) async fn world() -> Result<World> {
     Ok(world)
 }
 
-/// Heap-only updates, deletions and WAL of one table.
+/// Updates of one table, those that were heap-only, deletions, and the WAL of all.
 #[derive(Clone, Copy, Debug, Default)]
-struct Heap {
+struct Written {
     updated: i64,
     hot: i64,
     deleted: i64,
@@ -51,31 +57,31 @@ pub(crate) async fn measure(world: &World, turns: usize) -> Result<()> {
         "", "updated", "heap-only", "deleted", "WAL bytes"
     );
     let government = world.superuser("government").await?;
+    let extension = "CREATE EXTENSION IF NOT EXISTS pg_walinspect";
+    government.batch_execute(extension).await?;
     let bank = world.client("bank").await?;
     let mut by_hand = vec![];
     let mut arrived = vec![];
     for turn in 0..turns {
+        world.await_quiet().await?;
         let plain = format!("UPDATE {PLAIN} SET address = 'by hand {turn}'");
-        let before = heap(&government, PLAIN).await?;
+        let from = begin(&government).await?;
         government.batch_execute(&plain).await?;
-        by_hand.push(since(before, counted(&government, PLAIN, before).await?));
-        let before = heap(&government, "government_users").await?;
+        by_hand.push(written(&government, PLAIN, &from).await?);
+        let from = begin(&government).await?;
         let shared = format!("UPDATE bank_users SET address = 'by dejima {turn}'");
         bank.batch_execute(&shared).await?;
         world.await_quiet().await?;
-        arrived.push(since(
-            before,
-            counted(&government, "government_users", before).await?,
-        ));
+        arrived.push(written(&government, "government_users", &from).await?);
         government
             .batch_execute(&format!("VACUUM government_users, {PLAIN}"))
             .await?;
     }
-    let (by_hand, arrived) = (median_heap(by_hand), median_heap(arrived));
-    for (name, heap) in [("by hand", by_hand), ("by dejima", arrived)] {
+    let (by_hand, arrived) = (median(by_hand), median(arrived));
+    for (name, found) in [("by hand", by_hand), ("by dejima", arrived)] {
         println!(
             "{name:44} {:>9} {:>9} {:>9} {:>12}",
-            heap.updated, heap.hot, heap.deleted, heap.wal_bytes
+            found.updated, found.hot, found.deleted, found.wal_bytes
         );
     }
     println!(
@@ -86,35 +92,22 @@ pub(crate) async fn measure(world: &World, turns: usize) -> Result<()> {
     Ok(())
 }
 
-/// Sessions tell what they have counted a while after they have ended their transaction.
-async fn counted(superuser: &Client, table: &str, before: Heap) -> Result<Heap> {
-    let wal_bytes = look(superuser, table).await?.wal_bytes;
-    let until = Instant::now() + COUNTED_MAX;
-    loop {
-        let heap = look(superuser, table).await?;
-        if heap.updated - before.updated >= i64::try_from(ROWS)? {
-            return Ok(Heap { wal_bytes, ..heap });
-        }
-        if Instant::now() > until {
-            return Err(format!("the updates of {table} are not counted: {heap:?}").into());
-        }
-        tokio::time::sleep(COUNTED_POLL).await;
-    }
-}
-
 /// Each side begins after a checkpoint: both write the same full pages.
-async fn heap(superuser: &Client, table: &str) -> Result<Heap> {
+async fn begin(superuser: &Client) -> Result<String> {
     superuser.batch_execute("CHECKPOINT").await?;
-    look(superuser, table).await
+    place(superuser).await
 }
 
-async fn look(superuser: &Client, table: &str) -> Result<Heap> {
-    let flush = "SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()";
-    superuser.batch_execute(flush).await?;
-    let sql = "SELECT n_tup_upd, n_tup_hot_upd, n_tup_del, (pg_current_wal_insert_lsn() - '0/0')::bigint \
-               FROM pg_stat_user_tables WHERE relid = $1::text::regclass";
-    let row = superuser.query_one(sql, &[&table]).await?;
-    Ok(Heap {
+/// Up to where the WAL is on the disk.
+async fn place(superuser: &Client) -> Result<String> {
+    let sql = "SELECT pg_current_wal_flush_lsn()::text";
+    Ok(superuser.query_one(sql, &[]).await?.get(0))
+}
+
+async fn written(superuser: &Client, table: &str, from: &str) -> Result<Written> {
+    let to = place(superuser).await?;
+    let row = superuser.query_one(WRITTEN, &[&table, &from, &to]).await?;
+    Ok(Written {
         updated: row.get(0),
         hot: row.get(1),
         deleted: row.get(2),
@@ -122,16 +115,7 @@ async fn look(superuser: &Client, table: &str) -> Result<Heap> {
     })
 }
 
-fn since(before: Heap, now: Heap) -> Heap {
-    Heap {
-        updated: now.updated - before.updated,
-        hot: now.hot - before.hot,
-        deleted: now.deleted - before.deleted,
-        wal_bytes: now.wal_bytes - before.wal_bytes,
-    }
-}
-
-fn median_heap(mut heaps: Vec<Heap>) -> Heap {
-    heaps.sort_by_key(|heap| heap.wal_bytes);
-    heaps.get(heaps.len() / 2).copied().unwrap_or_default()
+fn median(mut all: Vec<Written>) -> Written {
+    all.sort_by_key(|written| written.wal_bytes);
+    all.get(all.len() / 2).copied().unwrap_or_default()
 }
