@@ -28,6 +28,11 @@ const ROWS: &str = "(SELECT op, key, old, new, ordinal FROM ROWS FROM (dejima.pu
 const ONLY_ROW: &str = "(SELECT putting_key, putting_old, putting_new) \
                         AS \"dejima put\"(\"dejima key\", \"dejima old\", \"dejima new\")";
 
+/// Its parts, as plpgsql declares them.
+pub(super) const ONLY_ROW_PARTS: &str = "putting_key constant jsonb := $1->0->'key';
+  putting_old constant jsonb := $1->0->'old';
+  putting_new constant jsonb := $1->0->'new';";
+
 /// The row that this SQL expression is.
 fn row_of(row: &str) -> String {
     format!(
@@ -110,9 +115,7 @@ fn one_row(s: &Strategy) -> String {
         "
 #variable_conflict use_column
 DECLARE
-  putting_key constant jsonb := $1->0->'key';
-  putting_old constant jsonb := $1->0->'old';
-  putting_new constant jsonb := $1->0->'new';
+  {ONLY_ROW_PARTS}
   is_shown boolean;
   steps text;
 BEGIN

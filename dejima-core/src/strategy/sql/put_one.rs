@@ -3,6 +3,7 @@
 use super::direct::{self, BY_INDEX, Direct, Update};
 use super::{keeps_spaces, put_function};
 use crate::strategy::bound::Bound;
+use crate::strategy::put::ONLY_ROW_PARTS;
 use crate::strategy::{literal, quote::literals, text};
 
 /// The function that takes the rest over, and decides about refusals.
@@ -30,9 +31,7 @@ fn body(bound: &Bound, direct: &[Direct]) -> String {
         "
 #variable_conflict use_column
 DECLARE
-  putting_key constant jsonb := $1->0->'key';
-  putting_old constant jsonb := $1->0->'old';
-  putting_new constant jsonb := $1->0->'new';
+  {ONLY_ROW_PARTS}
   done bigint := 0;
 BEGIN
 IF jsonb_array_length($1) = 1 AND $1->0->>'op' = 'update' AND putting_old IS NOT NULL AND putting_new <> '{{}}' THEN
