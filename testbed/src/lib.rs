@@ -26,6 +26,7 @@ mod peer_process;
 mod rides;
 mod scratch;
 mod solver;
+mod waits;
 mod wire;
 mod world;
 
@@ -44,5 +45,6 @@ pub use peer_process::{PeerFiles, PeerProcess};
 pub use rides::ride_sharing;
 pub use scratch::Scratch;
 pub use solver::solver;
+pub use waits::until_somebody_waits;
 pub use wire::Wire;
 pub use world::{Layout, Member, World, WorldOptions, connect};

@@ -3,17 +3,13 @@
 //! Triggers of one event fire in the order of their names, deferred ones too. The last point needs no trigger: with a
 //! synchronous standby that does not exist a COMMIT waits when its record is flushed and nobody can see its effect yet.
 
-use std::time::Duration;
-
 use dejima_core::crash_point::{CrashPoint, Moment, Step};
 use tokio_postgres::Client;
 
 use super::Hit;
 use crate::error::{self, Error};
+use crate::waits::until_found;
 use crate::world::World;
-
-/// Between two looks whether a backend waits: it cannot say so itself.
-const WAITING_POLL: Duration = Duration::from_millis(2);
 
 /// Waits while the test holds the lock of this number, and keeps nothing of it. Peers pass.
 const STOP: &str = "CREATE SCHEMA crash_point;
@@ -148,13 +144,8 @@ impl Armed {
             Way::Lock(number) => (WAITS_FOR_LOCK, number),
             Way::Standby => (WAITS_FOR_STANDBY, 0),
         };
-        loop {
-            let found = self.session.query_opt(sql, &[&number]).await.ok()?;
-            if let Some(row) = found {
-                return u32::try_from(row.get::<_, i32>(0)).ok();
-            }
-            tokio::time::sleep(WAITING_POLL).await;
-        }
+        let found = until_found(&self.session, sql, &[&number]).await.ok()?;
+        u32::try_from(found.get::<_, i32>(0)).ok()
     }
 }
 

@@ -1,7 +1,11 @@
 //! What a client's session may be like: in a hurry, interrupted, without rights, or not allowed to see every row.
 
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::bed::{Bed, Server, VOTED, apply, bed, bed_on, cells, row, said, simple};
@@ -9,9 +13,8 @@ use dejima_core::delta::PutRow;
 use dejima_core::transaction::Answer;
 
 const T: &str = "CREATE TABLE t (id integer PRIMARY KEY, a text, hidden text)";
-/// The longest wait for something that the helper does.
-const SEEN_MAX: Duration = Duration::from_secs(20);
-const SEEN_POLL: Duration = Duration::from_millis(5);
+/// How long it may take until the helper is asked.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn shared(name: &'static str) -> Bed {
     let bed = bed(name, T).await;
@@ -68,24 +71,26 @@ async fn a_statement_timeout_bounds_the_statement_and_not_the_commit() {
 #[tokio::test]
 async fn a_commit_that_is_cancelled_has_not_happened() {
     let bed = shared("cancelled").await;
+    let path = bed.folder.join("asked");
+    make_pipe(&path);
     for interrupt in ["pg_cancel_backend", "pg_terminate_backend"] {
         let client = bed.client().await;
         let pid = client.query_one("SELECT pg_backend_pid()", &[]).await;
         let pid: i32 = pid.expect("its number").get(0);
         // Says that it was asked, and would answer in a while: but PostgreSQL signals its whole process group, the helper too.
-        bed.answer(&format!(r#": > "$folder/asked"; sleep 20; {VOTED}"#));
+        bed.answer(&format!(r#"echo > "$folder/asked"; sleep 20; {VOTED}"#));
+        // It ends with the one who writes, so each has his own.
+        let asked = pipe::OpenOptions::new().open_receiver(&path);
         client
             .batch_execute("BEGIN; INSERT INTO t VALUES (1, 'x')")
             .await
             .expect("it is quick");
-        let asked = bed.folder.join("asked");
         let commit = client.batch_execute("COMMIT");
         let cancel = async {
-            seen(|| asked.exists()).await;
+            heard(asked.expect("a pipe")).await;
             bed.admin(&format!("SELECT {interrupt}({pid})"))
         };
         let (committed, _) = tokio::join!(commit, cancel);
-        std::fs::remove_file(asked).expect("it was asked");
         let error = committed.expect_err("it was interrupted");
         let expected = if interrupt == "pg_cancel_backend" {
             "57014"
@@ -107,12 +112,17 @@ async fn a_commit_that_is_cancelled_has_not_happened() {
     }
 }
 
-async fn seen(is_there: impl Fn() -> bool) {
-    let until = Instant::now() + SEEN_MAX;
-    while !is_there() {
-        assert!(Instant::now() < until, "the helper was not asked");
-        tokio::time::sleep(SEEN_POLL).await;
-    }
+/// A pipe that everybody may write into.
+fn make_pipe(path: &Path) {
+    let mut make = Command::new("mkfifo");
+    let made = make.args(["-m", "666"]).arg(path).status();
+    assert!(made.expect("every Unix has it").success());
+}
+
+/// Returns when the helper has written.
+async fn heard(mut pipe: pipe::Receiver) {
+    let heard = tokio::time::timeout(PATIENCE, pipe.read_u8()).await;
+    heard.expect("the helper is asked").expect("it writes");
 }
 
 /// Rights on single columns, or by a function alone, suffice; none on schema dejima is needed.

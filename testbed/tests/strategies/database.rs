@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use dejima_core::database::{self, DeclaredTable, Installation, Options, install};
 use dejima_core::delta::{self, Captured};
@@ -11,7 +11,7 @@ use dejima_core::strategy::evaluate::{Database, Rows};
 use dejima_core::strategy::program::{Program, RelationId};
 use dejima_core::strategy::value::{Sort, Value};
 use dejima_core::strategy::{TableDeclaration, TableProgram, identifier};
-use dejima_testbed::Cluster;
+use dejima_testbed::{Cluster, until_somebody_waits};
 use tokio_postgres::{Client, NoTls};
 
 use crate::tables;
@@ -246,17 +246,10 @@ impl Bed<'_> {
         quiet_session(&self.database.session_url).await
     }
 
-    /// Returns when a query finds that somebody waits for a lock; nothing else can tell.
-    pub(crate) async fn until_somebody_waits(&self, query: &str, deadline: Instant) -> Outcome<()> {
-        loop {
-            let waiting: i64 = self.query(query).await?[0].get(0);
-            if waiting > 0 {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err("nobody waits for a lock".into());
-            }
-        }
+    /// Returns when another session waits for a lock.
+    pub(crate) async fn until_somebody_waits(&self, patience: Duration) -> Outcome<()> {
+        let waits = until_somebody_waits(&self.database.session, patience).await;
+        waits.map_err(|e| e.to_string())
     }
 
     /// The same as it should be: what the view showed before, and does not now, and the other way round.

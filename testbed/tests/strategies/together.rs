@@ -1,7 +1,7 @@
 //! Two transactions at once that change different sides of one joined row: neither may miss what only both together make.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_postgres::Client;
 
@@ -10,8 +10,6 @@ use crate::{TestDatabase, strategy};
 
 /// How long a session may take until it waits for the other one.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-const WAITS: &str = "SELECT count(*) FROM pg_locks WHERE NOT granted";
 
 /// Rows that went, and rows that came.
 type Change = (Vec<Text>, Vec<Text>);
@@ -116,7 +114,7 @@ async fn meet(
         expect(name, "the first", captured(&one).await?, of_first)?;
         let asks = Arc::clone(&other);
         let waiting = tokio::spawn(async move { captured(&asks).await });
-        bed.until_somebody_waits(WAITS, Instant::now() + PATIENCE)
+        bed.until_somebody_waits(PATIENCE)
             .await
             .map_err(|e| format!("{name}: {}, {}: {e}", meeting.first, meeting.second))?;
         run(&one, "COMMIT").await?;

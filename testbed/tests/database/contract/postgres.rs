@@ -2,12 +2,13 @@
 //!
 //! One server and one database for all cases, one case at a time: some of them kill the server.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dejima_core::database::{Database, Options};
 use dejima_core::delta::Put;
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{Answer, Request};
+use dejima_testbed::until_somebody_waits;
 use serde_json::json;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::task::JoinHandle;
@@ -40,9 +41,9 @@ const FINISHED: &str = "SELECT gid, children FROM dejima.participant ORDER BY gi
 const LOCK_ROW: &str = "SELECT FROM t WHERE k = $1 FOR UPDATE NOWAIT";
 const IS_HELD: &str = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND mode = 'ExclusiveLock' \
     AND classid::bigint << 32 | objid::bigint = hashtextextended($1, 0))";
-const IS_WAITING: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity \
-    WHERE datname = current_database() AND usename = 'dejima' AND wait_event_type = 'Lock')";
 
+/// How long a request may take until it waits.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Long enough to be seen, see [`Subject::wait`]: half of it at least is waited.
 const LOCK_WAIT_MS_MAX: u64 = 800;
 
@@ -81,14 +82,10 @@ impl Subject for Postgres {
 
     async fn wait(&mut self, request: Request) -> Self::Waiting {
         let database = self.database.clone();
-        let waiting = tokio::spawn(async move { database.execute(request).await });
-        let until = Instant::now() + Duration::from_secs(5);
-        while !self.read(IS_WAITING, &[]).await[0].get::<_, bool>(0) {
-            assert!(
-                !waiting.is_finished() && Instant::now() < until,
-                "it does not wait"
-            );
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        let mut waiting = tokio::spawn(async move { database.execute(request).await });
+        tokio::select! {
+            answer = &mut waiting => panic!("it does not wait: {answer:?}"),
+            waits = until_somebody_waits(&self.admin, PATIENCE) => waits.expect("it waits"),
         }
         waiting
     }

@@ -1,15 +1,26 @@
 //! Plain SQL through the Dejima table.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dejima_core::transaction::Answer;
+use dejima_testbed::until_somebody_waits;
+use tokio_postgres::Client;
 
 use super::{CREWS, FLEET, SALES, forget_the_general_way, run, shared, tables, told, update};
-use crate::bed::{Bed, apply, bed, programmed, said};
+use crate::bed::{Bed, Told, apply, bed, programmed, said};
 
 /// How long a session may take until it waits for another one.
 const PATIENCE: Duration = Duration::from_secs(20);
-const POLL: Duration = Duration::from_millis(5);
+
+/// One statement changes two rows, whichever first: what it returns, and what is told of it.
+async fn both_change(bed: &Bed, client: &Client, sql: &str, rows: [&str; 2], expected: [Told; 2]) {
+    let (mut returned, count) = run(client, sql).await;
+    returned.sort();
+    assert_eq!((returned, count), (rows.map(String::from).to_vec(), 2));
+    let mut found = bed.told(0);
+    found.sort();
+    assert_eq!(found, expected);
+}
 
 #[tokio::test]
 async fn direct_columns_are_written_through_the_dejima_table_at_once() {
@@ -19,29 +30,19 @@ async fn direct_columns_are_written_through_the_dejima_table_at_once() {
     let owner = bed.session("postgres").await;
     let t = "dejima_tables.\"Sales\"";
     let sql = format!("UPDATE {t} SET pieces = pieces + 1 RETURNING id, name, pieces");
-    let (mut returned, count) = run(&owner, &sql).await;
-    returned.sort();
-    assert_eq!(
-        (returned, count),
-        (vec!["1|Ann|6".into(), "2|Ann|7".into()], 2)
-    );
-    let mut found = bed.told(0);
-    found.sort();
-    assert_eq!(
-        found,
-        [
-            told(
-                "Sales",
-                &["1", "1", "Ann", "5", "x"],
-                &["1", "1", "Ann", "6", "x"]
-            ),
-            told(
-                "Sales",
-                &["2", "1", "Ann", "6", "y"],
-                &["2", "1", "Ann", "7", "y"]
-            ),
-        ]
-    );
+    let expected = [
+        told(
+            "Sales",
+            &["1", "1", "Ann", "5", "x"],
+            &["1", "1", "Ann", "6", "x"],
+        ),
+        told(
+            "Sales",
+            &["2", "1", "Ann", "6", "y"],
+            &["2", "1", "Ann", "7", "y"],
+        ),
+    ];
+    both_change(&bed, &owner, &sql, ["1|Ann|6", "2|Ann|7"], expected).await;
     let sql = format!(
         "UPDATE {t} SET pieces = NULL, note = note || '!', name = 'Ann' WHERE id = 1 RETURNING *"
     );
@@ -72,29 +73,19 @@ async fn one_statement_may_have_rows_of_both_kinds() {
     let mixed = format!(
         "UPDATE {t} SET pieces = 9, client = id, name = CASE id WHEN 1 THEN 'Ann' ELSE 'Bo' END RETURNING id, client, name, pieces"
     );
-    let (mut returned, count) = run(&owner, &mixed).await;
-    returned.sort();
-    assert_eq!(
-        (returned, count),
-        (vec!["1|1|Ann|9".into(), "2|2|Bo|9".into()], 2)
-    );
-    let mut found = bed.told(0);
-    found.sort();
-    assert_eq!(
-        found,
-        [
-            told(
-                "Sales",
-                &["1", "1", "Ann", "5", "x"],
-                &["1", "1", "Ann", "9", "x"]
-            ),
-            told(
-                "Sales",
-                &["2", "1", "Ann", "6", "y"],
-                &["2", "2", "Bo", "9", "y"]
-            ),
-        ]
-    );
+    let expected = [
+        told(
+            "Sales",
+            &["1", "1", "Ann", "5", "x"],
+            &["1", "1", "Ann", "9", "x"],
+        ),
+        told(
+            "Sales",
+            &["2", "1", "Ann", "6", "y"],
+            &["2", "2", "Bo", "9", "y"],
+        ),
+    ];
+    both_change(&bed, &owner, &mixed, ["1|1|Ann|9", "2|2|Bo|9"], expected).await;
     assert_eq!(
         bed.admin("SELECT string_agg(s::text, ' ' ORDER BY id) FROM sale AS s"),
         "(1,1,9,x,h) (2,2,9,y,i)"
@@ -200,6 +191,7 @@ async fn the_row_of_the_right_part_gets_what_changes_and_no_more() {
 async fn who_waited_sees_what_the_other_left() {
     let rows = "INSERT INTO client VALUES (1, 'Ann'); INSERT INTO sale VALUES (1, 1, 5, 'x', 'h')";
     let (bed, _database) = shared("short_wait", &[SALES], rows).await;
+    let observer = bed.session("postgres").await;
     for (other, expected, left) in [
         ("hidden = 'k'", Ok(()), "(1,1,6,x,k)"),
         ("note = 'z'", Err("40001"), "(1,1,6,z,k)"),
@@ -212,7 +204,8 @@ async fn who_waited_sees_what_the_other_left() {
             two.batch_execute("UPDATE dejima_tables.\"Sales\" SET pieces = pieces + 1 WHERE id = 1")
                 .await
         });
-        until_somebody_waits(&bed).await;
+        let waits = until_somebody_waits(&observer, PATIENCE).await;
+        waits.expect("the other one is first");
         one.batch_execute("COMMIT").await.expect("it was first");
         let found = waiting.await.expect("it ends").map_err(|e| said(e).0);
         assert_eq!(
@@ -221,15 +214,5 @@ async fn who_waited_sees_what_the_other_left() {
             "{other}"
         );
         assert_eq!(bed.admin("SELECT s::text FROM sale AS s"), left);
-    }
-}
-
-async fn until_somebody_waits(bed: &Bed) {
-    let deadline = Instant::now() + PATIENCE;
-    let waits = "SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) WHERE NOT l.granted AND a.datname = current_database()";
-    while bed.admin(waits) == "0" {
-        assert!(Instant::now() < deadline, "nobody waits");
-        // Nothing but the server can tell.
-        tokio::time::sleep(POLL).await;
     }
 }
