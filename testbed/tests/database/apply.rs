@@ -2,10 +2,9 @@
 
 use dejima_core::database::{PartChange, Target};
 use dejima_core::delta::PutRow;
-use dejima_core::name::PeerName;
-use dejima_core::transaction::{Answer, Decision, Request};
+use dejima_core::transaction::{Answer, Decision};
 
-use crate::bed::{apply, bed, cells, declared, simple};
+use crate::bed::{apply, bed, cells, declared, finish, prepare, simple};
 
 const T: &str =
     "CREATE TABLE t (id integer PRIMARY KEY, a text, b text); INSERT INTO t VALUES (1, 'x', 'y')";
@@ -103,19 +102,14 @@ async fn nothing_is_applied_while_a_transaction_is_in_doubt() {
     .await;
     let declarations = simple(&["id", "a"]);
     let database = bed.share(declarations.clone()).await;
-    let (gid, parent) = (bed.gid(1), PeerName::new("gov").expect("a name"));
+    let gid = bed.gid(1);
     let update = PutRow::Update {
         key: vec!["1".into()],
         old: cells(&[("a", "x")]),
         new: cells(&[("a", "z")]),
     };
     database.execute(apply(&gid, "T", vec![update])).await;
-    let prepare = Request::Prepare {
-        gid: gid.clone(),
-        parent: parent.clone(),
-        children: vec![],
-    };
-    let prepared = database.execute(prepare).await;
+    let prepared = database.execute(prepare(&gid, &[])).await;
     assert!(
         matches!(prepared, Some(Answer::Prepared { .. })),
         "{prepared:?}"
@@ -133,13 +127,7 @@ async fn nothing_is_applied_while_a_transaction_is_in_doubt() {
     assert_eq!(bed.admin(STATE), before);
     let same = declared(declarations);
     assert_eq!(database.apply(Target::Declared(&same)).await.unwrap(), []);
-    let finish = Request::Finish {
-        gid,
-        parent,
-        decision: Decision::Commit,
-        asks_children: false,
-    };
-    database.execute(finish).await;
+    database.execute(finish(&gid, Decision::Commit)).await;
     database.apply(Target::Declared(&wide)).await.unwrap();
     assert_eq!(
         bed.admin("SELECT t::text FROM dejima_tables.\"T\" AS t"),

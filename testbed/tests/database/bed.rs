@@ -8,7 +8,7 @@ use dejima_core::delta::{Captured, Put, PutRow, Value};
 use dejima_core::name::{Gid, PeerName, TableName};
 use dejima_core::strategy::language::{File, Format, read};
 use dejima_core::strategy::{Declaration, TableDeclaration, TableProgram};
-use dejima_core::transaction::{Answer, Request};
+use dejima_core::transaction::{Answer, Decision, Request};
 use dejima_testbed::{Cluster, ClusterOptions, Scratch};
 use serde_json::json;
 use tokio_postgres::{Client, NoTls};
@@ -267,6 +267,42 @@ pub(crate) fn apply(gid: &Gid, table: &str, rows: Vec<PutRow>) -> Request {
             rows,
         }],
     }
+}
+
+/// Who sends the deltas of each [`Bed::gid`], and is asked in doubt.
+pub(crate) fn gov() -> PeerName {
+    PeerName::new("gov").expect("a name")
+}
+
+pub(crate) fn prepare(gid: &Gid, children: &[PeerName]) -> Request {
+    Request::Prepare {
+        gid: gid.clone(),
+        parent: gov(),
+        children: children.to_vec(),
+    }
+}
+
+pub(crate) fn finish(gid: &Gid, decision: Decision) -> Request {
+    Request::Finish {
+        gid: gid.clone(),
+        parent: gov(),
+        decision,
+        asks_children: false,
+    }
+}
+
+/// What a participant has put becomes visible, as after a vote and a decision.
+pub(crate) async fn commit(database: &Database, gid: &Gid) {
+    let (prepared, finished) = (
+        Answer::Prepared { gid: gid.clone() },
+        Answer::Finished {
+            gid: gid.clone(),
+            children: vec![],
+        },
+    );
+    assert_eq!(database.execute(prepare(gid, &[])).await, Some(prepared));
+    let commit = finish(gid, Decision::Commit);
+    assert_eq!(database.execute(commit).await, Some(finished));
 }
 
 /// The SQLSTATE and the message of a refusal.

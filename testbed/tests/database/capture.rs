@@ -370,21 +370,9 @@ async fn values_are_told_in_one_form_whatever_the_session_says() {
         "n",
         "",
     ];
-    let second = [
-        "1",
-        "-0",
-        "-Infinity",
-        "infinity",
-        "2026-03-04",
-        "1 day 02:00:00",
-        "\\x00ff",
-        "{1,NaN,NULL}",
-        "{\"a b\",NULL,'NULL',''}",
-        "ab",
-        "blue",
-        "n",
-        "NULL",
-    ];
+    let mut second = first;
+    second[1..4].copy_from_slice(&["-0", "-Infinity", "infinity"]);
+    second[12] = "NULL";
     assert_eq!(bed.told(0), [("T".into(), row(&first), row(&second))]);
 }
 

@@ -1,17 +1,13 @@
 //! The machine's requests on a real database: what the simulator's model has nothing of. The rest is in `contract`.
 
 use dejima_core::delta::PutRow;
-use dejima_core::name::{Gid, PeerName};
+use dejima_core::name::Gid;
 use dejima_core::transaction::{Answer, Decision, Outcome, Recovered, Request};
 
-use crate::bed::{Bed, apply, bed, cells, refused, simple};
+use crate::bed::{Bed, apply, bed, cells, finish, gov, prepare, refused, simple};
 
 const T: &str =
     "CREATE TABLE t (id integer PRIMARY KEY, a text); INSERT INTO t VALUES (1, 'x'), (2, 'x')";
-
-fn gov() -> PeerName {
-    PeerName::new("gov").expect("a name")
-}
 
 fn change(gid: &Gid, id: &str) -> Request {
     apply(
@@ -23,23 +19,6 @@ fn change(gid: &Gid, id: &str) -> Request {
             new: cells(&[("a", "y")]),
         }],
     )
-}
-
-fn prepare(gid: &Gid, children: &[PeerName]) -> Request {
-    Request::Prepare {
-        gid: gid.clone(),
-        parent: gov(),
-        children: children.to_vec(),
-    }
-}
-
-fn finish(gid: &Gid, decision: Decision) -> Request {
-    Request::Finish {
-        gid: gid.clone(),
-        parent: gov(),
-        decision,
-        asks_children: false,
-    }
 }
 
 async fn shared(name: &'static str) -> (Bed, dejima_core::database::Database) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dejima_core::delta::{PutRow, Value};
 use serde_json::json;
 
-use crate::bed::{Bed, apply, bed, cells, row, said};
+use crate::bed::{Bed, apply, bed, cells, commit, row, said};
 
 /// Two levels, one partition whose columns stand in another order and after one that was dropped.
 const MEASURED: &str = "
@@ -111,16 +111,7 @@ async fn rows_are_put_into_the_partition_where_they_belong() {
     ];
     let answer = database.execute(apply(&gid, "M", rows)).await;
     assert!(format!("{answer:?}").contains("Applied"), "{answer:?}");
-    let prepare = dejima_core::transaction::Request::Prepare {
-        gid: gid.clone(),
-        parent: dejima_core::name::PeerName::new("gov").expect("a name"),
-        children: vec![],
-    };
-    let answer = database.execute(prepare).await;
-    assert!(!format!("{answer:?}").contains("Refused"), "{answer:?}");
-    let prepared =
-        bed.admin("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()");
-    bed.admin(&format!("COMMIT PREPARED '{prepared}'"));
+    commit(&database, &gid).await;
     assert_eq!(
         bed.admin("SELECT tableoid::regclass, at, value FROM measured ORDER BY at"),
         "north|1|a\nsouth_new|101|B\nsouth_new|120|new"

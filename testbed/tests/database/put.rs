@@ -1,10 +1,10 @@
 //! Puts: rows into base tables, exactly or not at all.
 
 use dejima_core::delta::{Captured, PutRow};
-use dejima_core::transaction::{Answer, Request};
+use dejima_core::transaction::Answer;
 use serde_json::json;
 
-use crate::bed::{apply, bed, cells, images, refused, row, simple};
+use crate::bed::{apply, bed, cells, commit, images, refused, row, simple};
 
 const T: &str = "CREATE TABLE t (id integer PRIMARY KEY, a varchar(5) DEFAULT 'dflt', b text, kind text DEFAULT 'base', other text DEFAULT 'o')";
 
@@ -76,27 +76,7 @@ async fn rows_are_put_and_what_that_changed_is_told() {
         (None, row(&["1", ""])),
     ];
     assert_eq!(of_a, expected);
-    let parent = bed.peer.clone();
-    database
-        .execute(Request::Prepare {
-            gid: gid.clone(),
-            parent: parent.clone(),
-            children: vec![],
-        })
-        .await;
-    let finish = Request::Finish {
-        gid: gid.clone(),
-        parent,
-        decision: dejima_core::transaction::Decision::Commit,
-        asks_children: false,
-    };
-    assert_eq!(
-        database.execute(finish).await,
-        Some(Answer::Finished {
-            gid,
-            children: vec![]
-        })
-    );
+    commit(&database, &gid).await;
     // `b` is shown by another Dejima table: NULL. `other` by none: the base table's own default.
     assert_eq!(
         bed.admin("SELECT * FROM t ORDER BY id"),

@@ -229,13 +229,8 @@ async fn a_gid_of_a_client_can_be_a_participants_too<S: Subject>(mut s: S) {
     s.captured(insert(&[("k", "2")])).await;
     s.roll_back(client).await;
     assert_eq!(s.outcome(&gid).await, Outcome::Aborted);
-    let prepare = Request::Prepare {
-        gid: gid.clone(),
-        parent: peer("gov"),
-        children: vec![],
-    };
     assert_eq!(
-        s.execute(prepare).await,
+        s.execute(bed::prepare(&gid, &[])).await,
         Some(Answer::Prepared { gid }),
         "they are two transactions"
     );

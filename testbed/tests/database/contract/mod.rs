@@ -21,7 +21,7 @@ use dejima_core::delta::{Captured, Put, PutRow};
 use dejima_core::name::{Gid, PeerName};
 use dejima_core::transaction::{Answer, Decision, Outcome, Recovered, Request};
 
-use crate::bed::{Told, apply, cells, images, refused};
+use crate::bed::{self, Told, apply, cells, images, refused};
 
 /// Makes each case a test of the model and a test of PostgreSQL.
 macro_rules! contract {
@@ -219,11 +219,7 @@ fn put(number: u32, table: &str, rows: Vec<PutRow>) -> Request {
 }
 
 fn prepare(number: u32, children: &[PeerName]) -> Request {
-    Request::Prepare {
-        gid: gid(number),
-        parent: peer("gov"),
-        children: children.to_vec(),
-    }
+    bed::prepare(&gid(number), children)
 }
 
 fn roll_back(number: u32) -> Request {
@@ -231,12 +227,7 @@ fn roll_back(number: u32) -> Request {
 }
 
 fn finish(number: u32, decision: Decision) -> Request {
-    Request::Finish {
-        gid: gid(number),
-        parent: peer("gov"),
-        decision,
-        asks_children: false,
-    }
+    bed::finish(&gid(number), decision)
 }
 
 fn committed(participants: &[PeerName]) -> Outcome {

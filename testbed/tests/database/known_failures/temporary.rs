@@ -1,11 +1,10 @@
 //! Failure: triggers create temporary tables, so that the transaction cannot be prepared.
 
 use dejima_core::delta::PutRow;
-use dejima_core::name::PeerName;
-use dejima_core::transaction::{Answer, Decision, Request};
+use dejima_core::transaction::Answer;
 
 use super::{TABLES, joined, run, served};
-use crate::bed::{apply, cells};
+use crate::bed::{apply, cells, commit};
 
 /// What a participant puts, and what a client writes through the view or in the base tables, can be prepared; no temporary
 /// object is made, nor a schema for one.
@@ -13,7 +12,7 @@ use crate::bed::{apply, cells};
 async fn transactions_through_a_strategy_can_be_prepared() {
     let content = "INSERT INTO city VALUES (1, 'Kyoto'), (2, 'Osaka'); INSERT INTO client VALUES (1, 'Ann', 1)";
     let (bed, database) = served("temporary", &format!("{TABLES} {content}"), joined()).await;
-    let (gid, parent) = (bed.gid(1), PeerName::new("gov").expect("a name"));
+    let gid = bed.gid(1);
     let puts = vec![
         PutRow::Insert {
             new: cells(&[("id", "2"), ("name", "Bob"), ("town", "Osaka")]),
@@ -26,23 +25,7 @@ async fn transactions_through_a_strategy_can_be_prepared() {
     ];
     let answer = database.execute(apply(&gid, "T", puts)).await;
     assert!(matches!(answer, Some(Answer::Applied { .. })), "{answer:?}");
-    let prepare = Request::Prepare {
-        gid: gid.clone(),
-        parent: parent.clone(),
-        children: vec![],
-    };
-    let answer = database.execute(prepare).await;
-    assert!(
-        matches!(answer, Some(Answer::Prepared { .. })),
-        "{answer:?}"
-    );
-    let finish = Request::Finish {
-        gid,
-        parent,
-        decision: Decision::Commit,
-        asks_children: false,
-    };
-    database.execute(finish).await;
+    commit(&database, &gid).await;
     let client = bed.client().await;
     for (name, sql) in [
         (

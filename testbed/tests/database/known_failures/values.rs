@@ -1,11 +1,10 @@
 //! Failure: no NULLs, no dates, no numerics.
 
 use dejima_core::delta::PutRow;
-use dejima_core::name::PeerName;
-use dejima_core::transaction::{Answer, Decision, Request};
+use dejima_core::transaction::Answer;
 
 use super::{Cells, rows, run, served};
-use crate::bed::{apply, programmed, row};
+use crate::bed::{apply, commit, programmed, row};
 
 const TABLE: &str = "CREATE TABLE invoice (id integer PRIMARY KEY, due date, paid timestamptz, amount numeric(30,10), rate numeric, note text);";
 const COLUMNS: [&str; 6] = ["id", "due", "paid", "amount", "rate", "note"];
@@ -121,26 +120,14 @@ async fn nulls_dates_and_numerics_go_both_ways() {
     .await;
     assert_eq!(sorted(told()), sorted(values_of(&view)), "through the view");
 
-    let (gid, parent) = (bed.gid(1), PeerName::new("gov").expect("a name"));
+    let gid = bed.gid(1);
     let answer = database.execute(apply(&gid, "T", inserted(&put))).await;
     let Some(Answer::Applied { captured, .. }) = answer else {
         panic!("{answer:?}")
     };
     let captured: Vec<_> = captured.into_iter().map(|captured| captured.new).collect();
     assert_eq!(sorted(captured), sorted(values_of(&put)), "put");
-    let prepare = Request::Prepare {
-        gid: gid.clone(),
-        parent: parent.clone(),
-        children: vec![],
-    };
-    database.execute(prepare).await;
-    let finish = Request::Finish {
-        gid,
-        parent,
-        decision: Decision::Commit,
-        asks_children: false,
-    };
-    database.execute(finish).await;
+    commit(&database, &gid).await;
     assert_eq!(rows(&observer, STORED).await, [base, view, put].concat());
 
     // To NULL and back, and out of the condition.

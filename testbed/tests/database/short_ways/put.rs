@@ -1,10 +1,10 @@
 //! Puts of one row.
 
 use dejima_core::delta::PutRow;
-use dejima_core::transaction::{Answer, Decision, Request};
+use dejima_core::transaction::Answer;
 
 use super::{FLEET, SALES, forget_the_general_way, shared, told, update};
-use crate::bed::{apply, cells, images, refused};
+use crate::bed::{apply, cells, commit, images, refused};
 
 #[tokio::test]
 async fn a_put_of_direct_columns_is_one_update() {
@@ -68,20 +68,7 @@ async fn a_put_of_direct_columns_is_one_update() {
         };
         assert_eq!(images(captured), [expected]);
     }
-    let parent = bed.peer.clone();
-    let prepare = Request::Prepare {
-        gid: gid.clone(),
-        parent: parent.clone(),
-        children: vec![],
-    };
-    database.execute(prepare).await;
-    let finish = Request::Finish {
-        gid,
-        parent,
-        decision: Decision::Commit,
-        asks_children: false,
-    };
-    database.execute(finish).await;
+    commit(&database, &gid).await;
     assert_eq!(
         bed.admin("SELECT string_agg(columns, ' ') FROM seen"),
         "pieces note note pieces",
