@@ -17,6 +17,7 @@ mod known_failures;
 mod partitions;
 mod programs;
 mod put;
+mod put_many;
 mod put_order;
 mod sessions;
 mod short_ways;

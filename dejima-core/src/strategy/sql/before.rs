@@ -1,7 +1,8 @@
 //! Base tables as they were: what is there now, without what came, with what went.
 
+use super::Size;
 use super::get::{is_among, source_columns, source_pairs};
-use super::select::{Names, Tables, same};
+use super::select::{Names, Tables, Taken, same};
 use crate::strategy::bound::{Bound, Source};
 use crate::strategy::identifier;
 use crate::strategy::program::RelationId;
@@ -123,11 +124,29 @@ impl Tables for Was<'_> {
 }
 
 /// The base tables as they were and as they are.
-pub(super) struct Ever<'a>(pub(super) &'a Bound);
+pub(super) struct Ever<'a>(pub(super) &'a Bound, pub(super) Size);
 
 impl Tables for Ever<'_> {
     fn rows(&self, relation: RelationId, _: &[Option<String>], _: &mut Names) -> String {
         now_and_before(self.0, relation, false, "")
+    }
+
+    /// Of many rows that went all would be looked through for each row.
+    fn parts(
+        &self,
+        relation: RelationId,
+        known: &[Option<String>],
+        _: bool,
+        names: &mut Names,
+    ) -> Vec<Taken> {
+        let Self(bound, size) = *self;
+        match size {
+            Size::Few => vec![Taken::Rows(self.rows(relation, known, names))],
+            Size::Many => {
+                let now = bound.source(relation).base.sql_name();
+                vec![Taken::Rows(now), Taken::Rows(went(relation))]
+            }
+        }
     }
 }
 

@@ -107,8 +107,8 @@ fn worked(bound: &Bound) -> Vec<Worked> {
         }
     }
     for size in [Size::Few, Size::Many] {
-        let lock = family::lock_derived(bound);
-        let body = self::body(bound, &lock, &log_all(bound, size == Size::Few));
+        let lock = family::lock_derived(bound, size);
+        let body = self::body(bound, &lock, &log_all(bound, size));
         found.push(worked(size.suffix().to_owned(), size, body));
     }
     found
@@ -230,7 +230,8 @@ pub(super) fn logged(bound: &Bound) -> String {
 }
 
 /// Logs what is another row now, whatever base tables changed.
-fn log_all(bound: &Bound, is_few: bool) -> String {
+fn log_all(bound: &Bound, size: Size) -> String {
+    let is_few = size == Size::Few;
     let columns: Vec<_> = key_columns(bound)
         .iter()
         .map(|column| format!("v.{column}"))
@@ -252,7 +253,7 @@ fn log_all(bound: &Bound, is_few: bool) -> String {
     let was = rows(true, &Was { bound, is_few });
     let now = rows(false, &Now(bound));
     let changes = changes(bound, None, &logged(bound));
-    let changes = format!("{changes}, keys AS MATERIALIZED ({})", keys(bound));
+    let changes = format!("{changes}, keys AS MATERIALIZED ({})", keys(bound, size));
     log(bound, &changes, &format!("{was}\nUNION ALL\n{now}"))
 }
 

@@ -4,17 +4,16 @@
 
 use std::collections::BTreeSet;
 
-use super::alone;
 use super::before::{Ever, changes, net};
 use super::derive::logged;
 use super::get::{Now, get_clauses, key_columns};
 use super::keys::{Seen, keys};
 use super::occurrence::{Atom, join_variables, ways};
-use super::select::{Names, Tables};
+use super::select::{Names, Tables, comparable};
 use super::unfold::Clause;
+use super::{Size, alone};
 use crate::strategy::bound::Bound;
 use crate::strategy::program::{RelationId, VariableId};
-use crate::strategy::value::Sort;
 
 /// How many families a Dejima table has. Transactions that share none by chance, but have the same number, wait for each other.
 pub(super) const FAMILIES: u32 = 1024;
@@ -35,15 +34,18 @@ pub(super) const DECLARED: &str = "DECLARE
 ";
 
 /// Locks the families of all that changed, and again if it had to wait, for then there may be others.
-fn lock(bound: &Bound, logged: &str) -> String {
+fn lock(bound: &Bound, size: Size, logged: &str) -> String {
     let changes = changes(bound, None, logged);
-    let mut hashes = hashes(bound, &Ever(bound), &|_, _, changed| {
+    let mut hashes = hashes(bound, &Ever(bound, size), &|_, _, changed| {
         Some(net(changed.relation))
     });
     hashes.push(hash_of_keys(bound));
     lock_all(
         bound,
-        &format!("WITH {changes}, keys AS MATERIALIZED ({})", keys(bound)),
+        &format!(
+            "WITH {changes}, keys AS MATERIALIZED ({})",
+            keys(bound, size)
+        ),
         &hashes,
     )
 }
@@ -95,9 +97,9 @@ END LOOP;",
 }
 
 /// The same for all that derive looks at.
-pub(super) fn lock_derived(bound: &Bound) -> String {
+pub(super) fn lock_derived(bound: &Bound, size: Size) -> String {
     if needs_families(bound) {
-        lock(bound, &logged(bound))
+        lock(bound, size, &logged(bound))
     } else {
         String::new()
     }
@@ -105,9 +107,9 @@ pub(super) fn lock_derived(bound: &Bound) -> String {
 
 /// What put does when it has written: nobody else changes what it looks at from then on. It wrote what was logged later than
 /// this number. (What was before it is locked at the end of the transaction; it may be much.)
-pub(super) fn lock_since(bound: &Bound, number: &str) -> Option<String> {
+pub(super) fn lock_since(bound: &Bound, size: Size, number: &str) -> Option<String> {
     let logged = format!("{} AND p.statement > {number}", logged(bound));
-    needs_families(bound).then(|| lock(bound, &logged))
+    needs_families(bound).then(|| lock(bound, size, &logged))
 }
 
 /// For all keys that can have changed, a number.
@@ -147,44 +149,35 @@ fn hashes(bound: &Bound, tables: &dyn Tables, of_changed: &OfChanged<'_>) -> Vec
                 if new.is_empty() {
                     continue;
                 }
-                let mut seen = Seen::of(bound, clause, &atoms, changed, &rows, names);
-                for &number in way.iter().filter(|&&number| number != changed.number) {
-                    seen.join(number, tables, names);
+                let seen = Seen::of(bound, clause, &atoms, changed, &rows, names);
+                let others = way.into_iter().filter(|&number| number != changed.number);
+                for seen in seen.along(others, tables, names) {
+                    selects.push(hash_of(rule, clause, &new, &seen));
                 }
-                let values: Vec<_> = new
-                    .iter()
-                    .map(|variable| {
-                        let value = &seen.select.known[variable];
-                        let value = comparable(value, &clause.variables[*variable].sort);
-                        format!("(hash_record_extended(ROW({rule}, {variable}, {value}), 0))")
-                    })
-                    .collect();
-                selects.push(format!(
-                    "SELECT v.hash FROM (SELECT {} {}) AS h, LATERAL (VALUES {}) AS v(hash)",
-                    values
-                        .iter()
-                        .enumerate()
-                        .map(|(at, value)| format!("{value} AS h{at}"))
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                    seen.select.rest(),
-                    (0..values.len())
-                        .map(|at| format!("(h.h{at})"))
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                ));
             }
         }
     }
     selects
 }
 
-/// Values of several types that are equal have one hash as values of one type.
-fn comparable(value: &str, sort: &Sort) -> String {
-    match sort {
-        Sort::Integer | Sort::Numeric => format!("{value}::numeric"),
-        Sort::Float => format!("{value}::double precision"),
-        Sort::Text => format!("{value}::text"),
-        _ => value.to_owned(),
-    }
+/// The numbers of the values that these variables have.
+fn hash_of(rule: usize, clause: &Clause, variables: &[VariableId], seen: &Seen<'_>) -> String {
+    let values: Vec<_> = variables
+        .iter()
+        .map(|variable| {
+            let value = &seen.select.known[variable];
+            // Equal values of several types have one hash.
+            let value = comparable(value, &clause.variables[*variable].sort);
+            format!("(hash_record_extended(ROW({rule}, {variable}, {value}), 0))")
+        })
+        .collect();
+    let named = values.iter().enumerate();
+    let named = named.map(|(at, value)| format!("{value} AS h{at}"));
+    let names = (0..values.len()).map(|at| format!("(h.h{at})"));
+    format!(
+        "SELECT v.hash FROM (SELECT {} {}) AS h, LATERAL (VALUES {}) AS v(hash)",
+        named.collect::<Vec<_>>().join(", "),
+        seen.select.rest(),
+        names.collect::<Vec<_>>().join(", "),
+    )
 }

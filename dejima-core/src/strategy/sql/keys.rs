@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use super::Size;
 use super::before::{Ever, net};
 use super::expression::{condition, expression};
 use super::get::{get_clauses, key_columns};
 use super::occurrence::{Atom, ways};
-use super::select::{Names, Select, Tables, variables};
+use super::select::{Names, Select, Tables, Taken, variables};
 use super::unfold::{Clause, Item};
 use crate::strategy::bound::Bound;
 use crate::strategy::program::{Argument, Expr, VariableId};
 
 /// A clause seen from one of its atoms that changed.
+#[derive(Clone)]
 pub(super) struct Seen<'a> {
     clause: &'a Clause,
     atoms: &'a [Atom],
@@ -47,11 +49,38 @@ impl<'a> Seen<'a> {
         }
     }
 
-    pub(super) fn join(&mut self, number: usize, tables: &dyn Tables, names: &mut Names) {
+    /// Joined to these atoms: once for each way to take their rows from the parts of their relations.
+    pub(super) fn along(
+        self,
+        numbers: impl IntoIterator<Item = usize>,
+        tables: &dyn Tables,
+        names: &mut Names,
+    ) -> Vec<Self> {
+        let mut all = vec![self];
+        for number in numbers {
+            let before = std::mem::take(&mut all);
+            for seen in before {
+                all.extend(seen.joined(number, tables, names));
+            }
+        }
+        all
+    }
+
+    fn joined(&self, number: usize, tables: &dyn Tables, names: &mut Names) -> Vec<Self> {
         let atom = &self.atoms[number];
-        let rows = tables.rows(atom.relation, &[], names);
-        self.select
-            .row(atom.relation, &atom.arguments, &rows, names);
+        let parts = tables.parts(atom.relation, &[], false, names);
+        let mut with = |part: &Taken| {
+            let mut seen = self.clone();
+            match part {
+                Taken::Rows(rows) => {
+                    let select = &mut seen.select;
+                    select.row(atom.relation, &atom.arguments, rows, names);
+                }
+                Taken::If(condition) => seen.select.conditions.push(condition.clone()),
+            }
+            seen
+        };
+        parts.iter().map(&mut with).collect()
     }
 
     /// Takes in the equations and conditions of the clause whose variables are known.
@@ -79,7 +108,7 @@ impl<'a> Seen<'a> {
 }
 
 /// The keys under which the Dejima table can have changed.
-pub(super) fn keys(bound: &Bound) -> String {
+pub(super) fn keys(bound: &Bound, size: Size) -> String {
     let view = bound.program.view;
     let names = &mut Names::default();
     let columns = key_columns(bound);
@@ -87,23 +116,23 @@ pub(super) fn keys(bound: &Bound) -> String {
     for clause in &get_clauses(bound) {
         let atoms = Atom::all(clause);
         for changed in &atoms {
-            let mut seen = Seen::from(bound, clause, &atoms, changed, names);
-            for number in needed(&atoms, changed, &key_variables(bound, clause)) {
-                seen.join(number, &Ever(bound), names);
+            let seen = Seen::from(bound, clause, &atoms, changed, names);
+            let joined = needed(&atoms, changed, &key_variables(bound, clause));
+            for mut seen in seen.along(joined, &Ever(bound, size), names) {
+                seen.compute();
+                let values = seen.select.values(view, &clause.head);
+                let values: Vec<_> = bound
+                    .key()
+                    .into_iter()
+                    .zip(&columns)
+                    .map(|(at, name)| format!("{} AS {name}", values[at]))
+                    .collect();
+                selects.push(format!(
+                    "SELECT {}{}",
+                    values.join(", "),
+                    seen.select.rest()
+                ));
             }
-            seen.compute();
-            let values = seen.select.values(view, &clause.head);
-            let values: Vec<_> = bound
-                .key()
-                .into_iter()
-                .zip(&columns)
-                .map(|(at, name)| format!("{} AS {name}", values[at]))
-                .collect();
-            selects.push(format!(
-                "SELECT {}{}",
-                values.join(", "),
-                seen.select.rest()
-            ));
         }
     }
     format!(

@@ -12,9 +12,9 @@ use super::get::{
     view_columns, view_name,
 };
 use super::occurrence::{Atom, outer_variables};
-use super::select::{Names, Select, Tables, Taken, same};
+use super::select::{Names, Select, Tables, Taken, hashable, same};
 use super::unfold::{Clause, Item, clauses, of_body};
-use super::{FEW_ROWS_MAX, Size, direct, put_function, put_one, through, write};
+use super::{FEW_ROWS_MAX, Size, asked_among, direct, put_function, put_one, through, write};
 use crate::strategy::bound::Bound;
 use crate::strategy::program::{Constraint, Predicate, RelationId, Scope};
 use crate::strategy::{identifier, literal, quote::literals, text};
@@ -227,7 +227,7 @@ END
         queries = queries.join(",\n"),
         variables = variables.join(", "),
         write = write::all(bound, size, &written),
-        lock = lock_since(bound, "since").unwrap_or_default(),
+        lock = lock_since(bound, size, "since").unwrap_or_default(),
         check = check(bound, size, &table),
     )
 }
@@ -268,7 +268,7 @@ END IF;",
         gone = found("g"),
         come = found("c"),
         alike = alike.join(" AND "),
-        is_gone = is_among("c", &key_pairs(bound), &size.members("gone")),
+        is_gone = is_among("c", &key_pairs(bound), &asked_among("gone")),
         gone_rows = size.members("gone"),
         come_rows = size.members("come"),
         key = key_columns(bound).iter().map(|column| format!("c.{column}")).collect::<Vec<_>>().join(", "),
@@ -281,35 +281,33 @@ struct Wanted<'a>(&'a Bound, Size);
 impl Wanted<'_> {
     /// Those of the Dejima table's rows that stay, as far as they have the values known.
     fn staying(&self, known: &[Option<String>], names: &mut Names) -> String {
-        let Self(bound, size) = *self;
+        let Self(bound, _) = *self;
         let name = names.next();
         format!(
             "SELECT {} FROM ({}) AS {name} WHERE NOT {}",
             columns_of(bound, &name),
             shown(bound, known, &Now(bound), names).join("\nUNION ALL\n"),
-            is_among(&name, &key_pairs(bound), &size.members("gone")),
+            is_among(&name, &key_pairs(bound), &asked_among("gone")),
         )
     }
 
-    /// Whether one comes that has the values known, if none of them may be NULL. PostgreSQL answers it by a hash; joined to the rows that
-    /// come it may look through all of them for each row, because it takes what it has so far for a single one.
+    /// Whether one comes that has the values known. PostgreSQL answers it by a hash; joined to the rows that come it may look through all
+    /// of them for each row, because it takes what it has so far for a single one.
     fn is_coming(&self, known: &[Option<String>]) -> Option<String> {
-        let Self(bound, size) = *self;
+        let Self(bound, _) = *self;
         let declared = &bound.program.view().columns;
         let (mut values, mut columns) = (Vec::new(), Vec::new());
         for ((column, value), declared) in view_columns(bound).iter().zip(known).zip(declared) {
             let Some(value) = value else { continue };
-            if declared.nullable {
-                return None;
-            }
-            values.push(value.clone());
-            columns.push(format!("among.{column}"));
+            let among = format!("among.{column}");
+            values.push(hashable(value, &declared.sort, declared.nullable)?);
+            columns.push(hashable(&among, &declared.sort, declared.nullable)?);
         }
         let among = format!(
             "(({}) IN (SELECT {} FROM {} AS among)) IS TRUE",
             values.join(", "),
             columns.join(", "),
-            size.members("come")
+            asked_among("come")
         );
         (!columns.is_empty()).then_some(among)
     }
@@ -378,7 +376,7 @@ impl Tables for Wanted<'_> {
 fn effects(bound: &Bound, size: Size, head: Predicate) -> String {
     let relation = head.relation();
     let source = bound.source(relation);
-    let all: Vec<usize> = (0..source.columns.len()).collect();
+    let all = write::all_columns(bound, relation);
     let columns = source_columns(source, &all);
     let names = &mut Names::default();
     let selects: Vec<String> = clauses(&bound.program, head)
@@ -402,22 +400,10 @@ fn effects(bound: &Bound, size: Size, head: Predicate) -> String {
         return format!("'{{}}'::{}[]", row_type(bound, relation));
     }
     // What is there is not inserted, what is not there not deleted.
-    let declared = bound.program.relation(relation);
-    let alike: Vec<_> = columns
-        .iter()
-        .zip(&declared.columns)
-        .map(|(column, declared)| {
-            same(
-                &format!("b.{column}"),
-                &format!("e.{column}"),
-                declared.nullable,
-            )
-        })
-        .collect();
     let exists = format!(
         "EXISTS (SELECT FROM {} AS b WHERE {})",
         source.base.sql_name(),
-        alike.join(" AND ")
+        write::alike(bound, relation, "b", "e", &all)
     );
     let not = if matches!(head, Predicate::Insert(_)) {
         "NOT "
@@ -545,7 +531,7 @@ fn check(bound: &Bound, size: Size, table: &str) -> String {
 END IF;",
         come = found("c"),
         gone = found("g"),
-        comes = is_among("g", &key_pairs(bound), &size.members("come")),
+        comes = is_among("g", &key_pairs(bound), &asked_among("come")),
         gone_rows = size.members("gone"),
         come_rows = size.members("come"),
     )

@@ -5,6 +5,7 @@ use super::unfold::{Clause, Item};
 use crate::strategy::bound::Bound;
 use crate::strategy::identifier;
 use crate::strategy::program::{Argument, RelationId, Variable};
+use crate::strategy::value::Sort;
 
 /// Where the rows of relations are taken from.
 pub(super) trait Tables {
@@ -161,28 +162,52 @@ impl<'a> Select<'a> {
 
     /// Takes in a row that is there already, its columns under their names after this prefix.
     pub(super) fn cells(&mut self, relation: RelationId, arguments: &[Argument], prefix: &str) {
+        let key = self.known_key(relation, arguments);
         for (column, argument) in arguments.iter().enumerate() {
             let cell = format!("{prefix}{}", self.column(relation, column));
-            match argument {
-                Argument::Any => {}
-                Argument::Constant(value) if value.is_null() => {
-                    self.conditions.push(format!("{cell} IS NULL"));
-                }
+            let condition = match argument {
+                Argument::Any => None,
+                Argument::Constant(value) if value.is_null() => Some(format!("{cell} IS NULL")),
                 Argument::Constant(value) => {
                     let value = typed(value, self.column_type(relation, column));
-                    self.conditions.push(format!("{cell} = {value}"));
+                    Some(format!("{cell} = {value}"))
                 }
                 Argument::Variable(variable) => {
                     let may_be_null = self.variables[*variable].nullable
                         && self.bound.program.relation(relation).columns[column].nullable;
                     let known = self.known.get(variable);
-                    if let Some(value) = known.or_else(|| self.asked.get(variable)) {
-                        self.conditions.push(same(&cell, value, may_be_null));
-                    }
+                    let known = known.or_else(|| self.asked.get(variable));
+                    let condition = known.map(|value| same(&cell, value, may_be_null));
                     self.known.entry(*variable).or_insert(cell);
+                    condition
                 }
-            }
+            };
+            // Of rows in an array PostgreSQL takes any value for rare.
+            let is_in_array =
+                relation == self.bound.program.view && matches!(argument, Argument::Constant(_));
+            let is_beside = key.is_some_and(|key| !key.contains(&column));
+            self.conditions.extend(condition.map(|condition| {
+                if is_beside || is_in_array {
+                    compared(&condition)
+                } else {
+                    condition
+                }
+            }));
         }
+    }
+
+    /// The relation's key, if what is known of a row has all of it.
+    fn known_key(&self, relation: RelationId, arguments: &[Argument]) -> Option<&'a [usize]> {
+        let bound: &'a Bound = self.bound;
+        let key = bound.program.relation(relation).key.as_deref()?;
+        let is_known = |&column: &usize| match &arguments[column] {
+            Argument::Any => false,
+            Argument::Constant(value) => !value.is_null(),
+            Argument::Variable(variable) => {
+                self.known.contains_key(variable) || self.asked.contains_key(variable)
+            }
+        };
+        key.iter().all(is_known).then_some(key)
     }
 
     /// The value of an argument, if it is known; as a value of its column.
@@ -316,4 +341,51 @@ pub(super) fn same(left: &str, right: &str, may_be_null: bool) -> String {
     } else {
         format!("{left} = {right}")
     }
+}
+
+/// A condition by which nothing is looked for: on a row that its key finds, say. PostgreSQL would look for the row by it, in an index of
+/// many rows alike, or take it for as rare as if the key said nothing: it then plans for a single row, where any plan will do.
+pub(super) fn compared(condition: &str) -> String {
+    format!("coalesce({condition}, false)")
+}
+
+/// The value in the one type to which all types of its sort can be compared.
+pub(super) fn comparable(value: &str, sort: &Sort) -> String {
+    match sort {
+        Sort::Integer | Sort::Numeric => format!("{value}::numeric"),
+        Sort::Float => format!("{value}::double precision"),
+        Sort::Text => format!("{value}::text"),
+        _ => value.to_owned(),
+    }
+}
+
+/// Types that PostgreSQL compares and does not hash. Values of one of them are equal if their texts are.
+const UNHASHED: [&str; 6] = [
+    "bit",
+    "bit varying",
+    "varbit",
+    "money",
+    "tsvector",
+    "tsquery",
+];
+
+/// What is equal if, and only if, two values of that sort are the same, and can be hashed. If they may be NULL, an array of the value, for
+/// two NULLs in arrays are equal. An array in an array of one would lose whether it is NULL or empty, and might have a dimension too
+/// many. Nothing for the types that are arrays in all but name.
+pub(super) fn hashable(value: &str, sort: &Sort, may_be_null: bool) -> Option<String> {
+    let (name, is_array) = match sort {
+        Sort::Opaque(name) => (name.trim_end_matches("[]"), name.ends_with("[]")),
+        _ => ("", false),
+    };
+    if UNHASHED.contains(&name) {
+        return Some(format!("ARRAY[{value}::text]"));
+    }
+    if !may_be_null {
+        return Some(value.to_owned());
+    }
+    if is_array {
+        return Some(format!("{value} IS NULL, coalesce({value}, '{{}}')"));
+    }
+    let is_array_by_itself = matches!(name, "int2vector" | "oidvector");
+    (!is_array_by_itself).then(|| format!("ARRAY[{}]", comparable(value, sort)))
 }

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Size;
 use super::get::{is_among, source_columns, source_pairs};
-use super::select::same;
+use super::select::{compared, same};
+use super::{Size, asked_among};
 use crate::strategy::bound::Bound;
 use crate::strategy::program::{ConstraintKind, RelationId};
 use crate::strategy::{identifier, literal};
@@ -88,37 +88,41 @@ fn referred_first(bound: &Bound, written: &[RelationId]) -> Vec<RelationId> {
 }
 
 /// Rows of the array that have no partner under the same key in the other one.
-fn alone(bound: &Bound, size: Size, relation: RelationId, name: &str, other: &str) -> String {
+fn alone(bound: &Bound, relation: RelationId, name: &str, other: &str) -> String {
     match &bound.source(relation).key {
         Some(key) => format!(
             "NOT {}",
             is_among(
                 name,
                 &source_pairs(bound, relation, key),
-                &size.members(&format!("{other}_{relation}"))
+                &asked_among(&format!("{other}_{relation}"))
             )
         ),
         None => "true".to_owned(),
     }
 }
 
-/// Two rows are the same in these columns.
-fn alike(
+/// Two rows are the same in these columns; if they have a key, it finds one by the other.
+pub(super) fn alike(
     bound: &Bound,
     relation: RelationId,
     left: &str,
     right: &str,
     positions: &[usize],
 ) -> String {
+    let key = bound.source(relation).key.as_deref();
+    let is_beside = |at: &usize| key.is_some_and(|key| !key.contains(at));
     let pairs = source_pairs(bound, relation, positions);
-    let pairs = pairs.iter().map(|(column, may_be_null)| {
-        same(
+    let pairs = pairs.iter().zip(positions);
+    let conditions = pairs.map(|((column, may_be_null), at)| {
+        let same = same(
             &format!("{left}.{column}"),
             &format!("{right}.{column}"),
             *may_be_null,
-        )
+        );
+        if is_beside(at) { compared(&same) } else { same }
     });
-    let text = pairs.collect::<Vec<_>>().join(" AND ");
+    let text = conditions.collect::<Vec<_>>().join(" AND ");
     if text.is_empty() {
         "true".to_owned()
     } else {
@@ -126,7 +130,7 @@ fn alike(
     }
 }
 
-fn all_columns(bound: &Bound, relation: RelationId) -> Vec<usize> {
+pub(super) fn all_columns(bound: &Bound, relation: RelationId) -> Vec<usize> {
     (0..bound.source(relation).columns.len()).collect()
 }
 
@@ -142,7 +146,7 @@ fn delete(bound: &Bound, size: Size, relation: RelationId) -> String {
     let concerned = format!(
         "{} AND {}",
         alike(bound, relation, "t", "d", &all_columns(bound, relation)),
-        alone(bound, size, relation, "d", "inserted")
+        alone(bound, relation, "d", "inserted")
     );
     // Without a key rows alike are one row, however many there are.
     let count = match bound.source(relation).key {
@@ -154,7 +158,7 @@ fn delete(bound: &Bound, size: Size, relation: RelationId) -> String {
     END IF;
     PERFORM dejima.refuse_stale({table});
   END IF;\n",
-            alone(bound, size, relation, "d", "inserted"),
+            alone(bound, relation, "d", "inserted"),
             literal(&base),
         ),
         None => String::new(),
@@ -172,7 +176,7 @@ fn insert(bound: &Bound, size: Size, relation: RelationId) -> String {
     let rows = size.members(&inserted);
     let columns = source_columns(bound.source(relation), &all_columns(bound, relation));
     let values: Vec<_> = columns.iter().map(|column| format!("i.{column}")).collect();
-    let is_alone = alone(bound, size, relation, "i", "deleted");
+    let is_alone = alone(bound, relation, "i", "deleted");
     format!(
         "IF cardinality({inserted}) > 0 THEN
   INSERT INTO {base} ({columns}) SELECT {values} FROM {rows} AS i WHERE {is_alone};
