@@ -32,7 +32,7 @@ END
 $dejima$;
 
 INSERT INTO dejima.peer (name, version, helper, callback)
-VALUES (current_setting('dejima.peer'), 10, current_setting('dejima.helper'), current_setting('dejima.callback'))
+VALUES (current_setting('dejima.peer'), 11, current_setting('dejima.helper'), current_setting('dejima.callback'))
 ON CONFLICT (one_row) DO UPDATE
 SET version = excluded.version, helper = excluded.helper, callback = excluded.callback, helper_verified = NULL;
 
@@ -65,8 +65,16 @@ ALTER TABLE dejima.delta ALTER old SET STORAGE EXTERNAL, ALTER new SET STORAGE E
 -- In the order in which the hook takes it: nothing is sorted.
 CREATE INDEX IF NOT EXISTS delta_place ON dejima.delta (xid, statement, section, dejima_table);
 
--- What a running transaction changed in base tables of strategies over several of them, or with rules of their own, and
--- what it asked of their Dejima tables; taken out by the functions that find what that is in the Dejima tables.
+-- What a running transaction changed in base tables of strategies over several of them, or with rules of their own; taken
+-- out by the functions that find what that is in the Dejima tables.
+-- What an earlier version left here was of no use to any other transaction.
+DO $dejima$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('dejima.pending') AND attname = 'section') THEN
+    DROP TABLE IF EXISTS dejima.pending;
+  END IF;
+END
+$dejima$;
 CREATE UNLOGGED TABLE IF NOT EXISTS dejima.pending (
   xid xid8 NOT NULL,
   statement bigint NOT NULL,
@@ -75,14 +83,15 @@ CREATE UNLOGGED TABLE IF NOT EXISTS dejima.pending (
   dejima_table integer NOT NULL,
   -- The number of the base table in the strategy; NULL for rows that a client writes into the Dejima table itself.
   relation integer,
+  -- As in dejima.delta; NULL for these rows, too.
+  section bigint,
   -- An array for each column, with the values of all rows as texts. NULL for what is new, or gone, as a whole.
   old text[],
   new text[]
 ) WITH (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 ALTER TABLE dejima.pending ALTER old SET STORAGE EXTERNAL, ALTER new SET STORAGE EXTERNAL;
--- Version 8 had it without the statement.
-DROP INDEX IF EXISTS dejima.pending_place;
-CREATE INDEX IF NOT EXISTS pending_statement_place ON dejima.pending (xid, dejima_table, relation, statement);
+-- In the order in which it is read.
+CREATE INDEX IF NOT EXISTS pending_section_place ON dejima.pending (xid, dejima_table, relation, statement, section);
 
 -- Orders the statements of one transaction. One session runs it, so numbers cached by the session rise too. The
 -- gaps are for statements that turn out to be earlier than others (040_capture.sql).

@@ -46,7 +46,7 @@ use session::Session;
 pub use touched::BaseTableChange;
 
 /// The version of what sql/ installs; a database of another version is refused until it is installed again.
-pub const VERSION: i32 = 10;
+pub const VERSION: i32 = 11;
 
 /// Sessions for what must never wait behind open transactions: finishing others is what makes them end.
 const CONTROL_SESSIONS: usize = 4;

@@ -1,7 +1,7 @@
 //! What is logged of a base table's row, and in which log.
 
 use super::Source;
-use crate::strategy::bound::{self, Bound};
+use crate::strategy::bound::Bound;
 use crate::strategy::program::RelationId;
 use crate::strategy::{BaseColumn, Strategy, identifier, literal, text_of};
 
@@ -9,8 +9,9 @@ use crate::strategy::{BaseColumn, Strategy, identifier, literal, text_of};
 pub(in crate::strategy) enum Logged<'a> {
     /// The rows that it shows, as it shows them.
     Shown(Shown),
-    /// All rows, one of the sources of a program: what they change in the Dejima table is found at the end of the transaction.
-    Source(&'a Bound, RelationId, &'a bound::Source),
+    /// All rows, one of the sources of a program, in these columns: what they change in the Dejima table is found at the end of the
+    /// transaction.
+    Source(&'a Bound, RelationId, Vec<BaseColumn>),
 }
 
 /// What a Dejima table, or one clause of its program, shows of a base table.
@@ -58,11 +59,11 @@ impl Log {
         }
     }
 
-    /// The column that says more than for which Dejima table.
-    pub(super) fn part(self) -> &'static str {
+    /// The columns that say of what the change is.
+    pub(super) fn columns(self) -> &'static [&'static str] {
         match self {
-            Self::Delta => "section",
-            Self::Pending => "relation",
+            Self::Delta => &["dejima_table"],
+            Self::Pending => &["dejima_table", "relation"],
         }
     }
 }
@@ -79,7 +80,7 @@ impl Logged<'_> {
     pub(super) fn columns(&self) -> &[BaseColumn] {
         match self {
             Self::Shown(shown) => &shown.columns,
-            Self::Source(_, _, source) => &source.columns,
+            Self::Source(_, _, columns) => columns,
         }
     }
 
@@ -98,9 +99,9 @@ impl Logged<'_> {
     fn texts(&self) -> Vec<String> {
         match self {
             Self::Shown(shown) => shown.texts.clone(),
-            Self::Source(_, _, source) => {
+            Self::Source(_, _, columns) => {
                 let text = |column: &BaseColumn| text_of(&identifier(&column.name), column);
-                source.columns.iter().map(text).collect()
+                columns.iter().map(text).collect()
             }
         }
     }
@@ -109,7 +110,7 @@ impl Logged<'_> {
     fn width(&self) -> usize {
         match self {
             Self::Shown(shown) => shown.texts.len(),
-            Self::Source(_, _, source) => source.columns.len(),
+            Self::Source(_, _, columns) => columns.len(),
         }
     }
 
@@ -142,13 +143,12 @@ impl Logged<'_> {
         cells
     }
 
-    /// What is logged of a section: for which Dejima table, its number or the source's, whether it has a change at all, old and
-    /// new values.
-    pub(super) fn change(&self, source: &Source, section: &str) -> String {
-        let (table, part, null) = match self {
-            Self::Shown(shown) => (literal(&shown.table), section.to_owned(), "NULL::text"),
+    /// What is logged of a section: of what (`Log::columns`), whether it has a change at all, old and new values.
+    pub(super) fn change(&self, source: &Source) -> String {
+        let (of, null) = match self {
+            Self::Shown(shown) => (literal(&shown.table), "NULL::text"),
             Self::Source(bound, relation, _) => {
-                (bound.id.to_string(), relation.to_string(), "NULL::text[]")
+                (format!("{}, {relation}", bound.id), "NULL::text[]")
             }
         };
         let (changed, old, new) = match source {
@@ -156,7 +156,7 @@ impl Logged<'_> {
             Source::Old(_) => (self.shown_in("o"), self.side("o"), null.to_owned()),
             Source::Both => (self.differs(), self.side("o"), self.new_side()),
         };
-        format!("({table}, {part}, {changed}, {old}, {new})")
+        format!("({of}, {changed}, {old}, {new})")
     }
 
     /// True if the section has a row at all.

@@ -57,6 +57,7 @@ fn function_name(oid: u32, event: &str) -> String {
 /// A trigger function for the base table and all its partitions: a row has the same names in each.
 fn function(base: &BaseTable, event: &str, statements: &str) -> String {
     let name = function_name(base.oid, event);
+    // The sections of a large statement are gathered side by side in memory.
     // A plan made for one changed row must do for ten thousand: the sections of old and new rows are paired by a hash,
     // always, also when a put function with other settings makes the change.
     let planner = match event {
@@ -69,7 +70,7 @@ fn function(base: &BaseTable, event: &str, statements: &str) -> String {
          IF \"dejima sections\" > 0 THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
     );
     format!(
-        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {PINNED} {planner} AS {};\n\
+        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {PINNED} SET work_mem = '64MB' {planner} AS {};\n\
          REVOKE ALL ON FUNCTION {name}() FROM PUBLIC",
         literal(&body),
     )
@@ -174,14 +175,17 @@ fn insert(
         Sections::Row | Sections::One => "0",
         Sections::Numbered => "\"dejima section\"",
     };
-    let values: Vec<_> = logged.iter().map(|l| l.change(source, section)).collect();
+    let values: Vec<_> = logged.iter().map(|l| l.change(source)).collect();
+    let taken = log.columns().iter();
+    let taken: Vec<_> = taken.map(|column| format!("\"dejima {column}\"")).collect();
     format!(
-        "INSERT INTO {} (xid, statement, depth, dejima_table, {}, old, new)\n\
-         SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), pg_trigger_depth(), d.\"dejima table\", d.\"dejima part\", d.\"dejima old\", d.\"dejima new\"\n\
-         FROM {from},\nLATERAL (VALUES {}) AS d(\"dejima table\", \"dejima part\", \"dejima changed\", \"dejima old\", \"dejima new\")\nWHERE d.\"dejima changed\"",
-        log.table(),
-        log.part(),
-        values.join(",\n  ")
+        "INSERT INTO {log} (xid, statement, depth, section, {which}, old, new)\n\
+         SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), pg_trigger_depth(), {section}, {taken}, d.\"dejima old\", d.\"dejima new\"\n\
+         FROM {from},\nLATERAL (VALUES {values}) AS d({taken}, \"dejima changed\", \"dejima old\", \"dejima new\")\nWHERE d.\"dejima changed\"",
+        log = log.table(),
+        which = log.columns().join(", "),
+        taken = taken.join(", "),
+        values = values.join(",\n  ")
     )
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::before::net;
-use super::get::{Now, get_clauses, source_columns};
+use super::get::{Now, get_clauses, logged_columns, source_columns};
 use super::occurrence::Atom;
 use super::select::{Names, Select, variables};
 use super::unfold::{Clause, Item};
@@ -102,7 +102,8 @@ pub(super) fn matters(bound: &Bound, clause: &Clause, atoms: &[Atom], changed: &
         return net(changed.relation);
     }
     let free = free(bound, clause, changed);
-    let columns: Vec<usize> = (0..changed.arguments.len())
+    let columns: Vec<usize> = logged_columns(bound, changed.relation)
+        .into_iter()
         .filter(|&at| variable(&changed.arguments[at]).is_none_or(|v| !free.contains(&v)))
         .collect();
     let columns = source_columns(bound.source(changed.relation), &columns).join(", ");

@@ -11,10 +11,10 @@ use super::alone;
 use super::before::{Was, changes};
 use super::family::{self, FAMILIES, needs_families};
 use super::get::{Now, asked_by_key, get_clauses, key_columns, shown, united, view_columns};
-use super::in_place::{self, NOW, Rows, WAS};
+use super::in_place::{self, NOW, Rows, STATEMENT, WAS};
 use super::keys::keys;
 use super::sections::Changed;
-use super::select::{Names, Tables};
+use super::select::{Names, Select, Tables};
 use super::{FEW_ROWS_MAX, Size, derive_function, keeps_spaces};
 use crate::strategy::bound::Bound;
 use crate::strategy::capture::columns_text;
@@ -90,17 +90,19 @@ fn worked(bound: &Bound) -> Vec<Worked> {
     };
     let mut found = Vec::new();
     for relation in alone::tables(bound) {
-        found.push(Worked {
-            suffix: in_place::suffix(relation, Rows::One),
-            arguments: in_place::ARGUMENTS,
-            types: "text[], text[]",
-            size: Size::Few,
-            body: in_place::body(bound, relation, Rows::One),
-        });
+        let in_place = |rows: Rows, size| {
+            let [arguments, types] = rows.arguments();
+            Worked {
+                suffix: in_place::suffix(relation, rows),
+                arguments,
+                types,
+                size,
+                body: in_place::body(bound, relation, rows),
+            }
+        };
+        found.push(in_place(Rows::One, Size::Few));
         for size in [Size::Few, Size::Many] {
-            let rows = Rows::Logged(size);
-            let body = in_place::body(bound, relation, rows);
-            found.push(worked(in_place::suffix(relation, rows), size, body));
+            found.push(in_place(Rows::Logged(size), size));
             let lock = family::lock_alone(bound, relation);
             let body = self::body(bound, &lock, &log_alone(bound, relation));
             found.push(worked(format!("{relation}_{}", size.suffix()), size, body));
@@ -125,6 +127,16 @@ fn choose(bound: &Bound) -> String {
         let cases: String = tables.iter().map(of_table).collect();
         format!("CASE {cases}WHEN true THEN false END")
     };
+    let few_statements = format!(
+        "CASE {}WHEN true THEN 0 END",
+        tables
+            .iter()
+            .map(|&relation| {
+                let max = in_place::statements_max(bound, relation);
+                format!("WHEN first = {relation} THEN {max} ")
+            })
+            .collect::<String>()
+    );
     let alone: String = tables
         .iter()
         .map(|&relation| choose_alone(bound, relation))
@@ -141,7 +153,9 @@ DECLARE
   sections bigint;
   changed bigint;
   first integer;
-  is_one_statement boolean;
+  statements bigint;
+  are_updates boolean;
+  {STATEMENT} bigint;
   is_in_place boolean;
   is_few boolean;
   {WAS} text[];
@@ -155,9 +169,9 @@ ELSIF sections = 1 THEN
   is_in_place := {one};
 ELSE
   SELECT sum(greatest(array_length(p.old, 2), array_length(p.new, 2))), CASE WHEN min(p.relation) = max(p.relation) THEN min(p.relation) END,
-    min(p.statement) = max(p.statement) AND count(p.old) = count(*) AND count(p.new) = count(*)
-  INTO changed, first, is_one_statement FROM dejima.pending AS p WHERE {logged};
-  IF is_one_statement AND first IS NOT NULL THEN
+    count(DISTINCT p.statement), count(p.old) = count(*) AND count(p.new) = count(*) AND min(p.depth) = max(p.depth)
+  INTO changed, first, statements, are_updates FROM dejima.pending AS p WHERE {logged};
+  IF are_updates AND statements <= ({few_statements}) THEN
     SELECT bool_and({many}) INTO is_in_place FROM dejima.pending AS p WHERE {logged};
   END IF;
 END IF;
@@ -166,6 +180,7 @@ is_few := sections < 3 AND changed <= {FEW_ROWS_MAX};
 ",
         one = steady(WAS, NOW),
         many = steady("p.old", "p.new"),
+        few_statements = few_statements,
         logged = logged(bound),
     )
 }
@@ -190,11 +205,17 @@ fn choose_alone(bound: &Bound, relation: RelationId) -> String {
         "WHEN {relation} THEN
 IF is_in_place AND sections = 1 AND changed = 1 AND {fits} THEN
   PERFORM {one}({WAS}, {NOW});
-ELSIF is_in_place AND sections = 1 AND is_few AND NOT ({may_be_wide}) THEN
-  PERFORM {few}();
 ELSIF is_in_place THEN
-  PERFORM {many}();
+  is_few := is_few AND NOT ({may_be_wide});
+  FOR {STATEMENT} IN SELECT DISTINCT p.statement FROM dejima.pending AS p WHERE {logged} ORDER BY 1 LOOP
+    IF is_few THEN
+      PERFORM {few}({STATEMENT});
+    ELSE
+      PERFORM {many}({STATEMENT});
+    END IF;
+  END LOOP;
 ELS{other}",
+        logged = logged(bound),
         one = function(Rows::One),
         few = function(Rows::Logged(Size::Few)),
         many = function(Rows::Logged(Size::Many)),
@@ -224,18 +245,19 @@ END
 /// What was logged of the program's base tables.
 pub(super) fn logged(bound: &Bound) -> String {
     format!(
-        "p.xid = pg_current_xact_id() AND p.dejima_table = {} AND p.relation IS NOT NULL",
+        "p.xid = pg_current_xact_id() AND p.dejima_table = {}",
         bound.id
     )
 }
 
 /// Logs what is another row now, whatever base tables changed.
 fn log_all(bound: &Bound, size: Size) -> String {
-    let is_few = size == Size::Few;
     let columns: Vec<_> = key_columns(bound)
         .iter()
         .map(|column| format!("v.{column}"))
         .collect();
+    let clauses = get_clauses(bound);
+    let is_single = matches!(clauses.as_slice(), [clause] if Select::is_single(bound, clause));
     let rows = |is_old: bool, tables: &dyn Tables| {
         let selects = shown(
             bound,
@@ -243,14 +265,28 @@ fn log_all(bound: &Bound, size: Size) -> String {
             tables,
             &mut Names::default(),
         );
+        let shown = match size {
+            Size::Few => format!("keys AS k, LATERAL ({})", united(&selects)),
+            // PostgreSQL joins each to the keys as it likes; a union it would go through for each key.
+            Size::Many => {
+                let of_keys =
+                    |select: &String| format!("SELECT v.* FROM keys AS k, LATERAL ({select}) AS v");
+                let all: Vec<_> = selects.iter().map(of_keys).collect();
+                let union = if is_single {
+                    "\nUNION ALL\n"
+                } else {
+                    "\nUNION\n"
+                };
+                format!("({})", all.join(union))
+            }
+        };
         format!(
-            "SELECT {is_old}, ARRAY[{}], {} FROM keys AS k, LATERAL ({}) AS v",
+            "SELECT {is_old}, ARRAY[{}], {} FROM {shown} AS v",
             images(bound, "v").join(", "),
             columns.join(", "),
-            united(&selects)
         )
     };
-    let was = rows(true, &Was { bound, is_few });
+    let was = rows(true, &Was(bound, size));
     let now = rows(false, &Now(bound));
     let changes = changes(bound, None, &logged(bound));
     let changes = format!("{changes}, keys AS MATERIALIZED ({})", keys(bound, size));

@@ -1,10 +1,12 @@
 //! What the Dejima table shows: its view, and its rows under given keys.
 
-use super::select::{Names, Select, Tables};
+use super::alone::all_variables;
+use super::occurrence::Atom;
+use super::select::{Names, Select, Tables, variables};
 use super::unfold::{Clause, clauses};
 use crate::strategy::bound::{Bound, Source};
 use crate::strategy::identifier;
-use crate::strategy::program::{Predicate, RelationId};
+use crate::strategy::program::{Argument, Predicate, RelationId};
 
 /// The base tables as they are.
 pub(super) struct Now<'a>(pub(super) &'a Bound);
@@ -114,6 +116,35 @@ pub(super) fn key_columns(bound: &Bound) -> Vec<String> {
         .into_iter()
         .map(|at| columns[at].clone())
         .collect()
+}
+
+/// The columns of a base table, by their positions, on which it hangs what the Dejima table shows: those that mean something in a
+/// rule, and the key, which tells rows apart. Without a key only all columns do.
+pub(super) fn logged_columns(bound: &Bound, relation: RelationId) -> Vec<usize> {
+    let source = bound.source(relation);
+    let Some(key) = &source.key else {
+        return (0..source.columns.len()).collect();
+    };
+    let clauses = get_clauses(bound);
+    let means_something = |at: &usize| clauses.iter().any(|clause| names(clause, relation, *at));
+    let all = 0..source.columns.len();
+    all.filter(|at| key.contains(at) || means_something(at))
+        .collect()
+}
+
+/// Whether a clause asks for a value of the column, or takes it from there.
+fn names(clause: &Clause, relation: RelationId, column: usize) -> bool {
+    let atoms = Atom::all(clause).into_iter();
+    let mut atoms = atoms.filter(|atom| atom.relation == relation);
+    atoms.any(|atom| match &atom.arguments[column] {
+        Argument::Any => false,
+        Argument::Constant(_) => true,
+        Argument::Variable(variable) => {
+            let in_items = clause.items.iter().flat_map(all_variables);
+            let all = in_items.chain(variables(&clause.head));
+            all.filter(|other| other == variable).count() > 1
+        }
+    })
 }
 
 /// Rows of a set of which one is the same in these columns: SQL over the two names that a hash can answer, whatever the set's

@@ -5,23 +5,26 @@
 use super::alone;
 use super::derive::logged;
 use super::family::{DECLARED, lock_in_place};
-use super::get::{Now, get_clauses};
+use super::get::{get_clauses, logged_columns};
 use super::occurrence::Atom;
-use super::sections::Changed;
+use super::sections::{Changed, Sections};
 use super::select::{Names, Select};
-use super::unfold::{Clause, Item};
-use super::{FEW_ROWS_MAX, Size, derive_function, keeps_spaces};
+use super::shown_in_place::{Shown, rows};
+use super::unfold::Clause;
+use super::{FEW_ROWS_MAX, Size, derive_function};
 use crate::strategy::bound::{Bound, Source};
 use crate::strategy::capture::{STATEMENT_ROWS_MAX, columns_text};
+use crate::strategy::literal;
 use crate::strategy::program::{Argument, RelationId};
-use crate::strategy::{BaseColumn, identifier, literal, text};
 
 /// What the columns of a base table are to the Dejima table, by their positions.
 pub(super) struct Columns {
     /// Rows are found, joined or tested by them. What is not among these, nor free, does not matter.
-    steady: Vec<usize>,
+    pub(super) steady: Vec<usize>,
     /// They are shown, and mean nothing else.
-    free: Vec<usize>,
+    pub(super) free: Vec<usize>,
+    /// All that are logged, in the order of the log.
+    logged: Vec<usize>,
 }
 
 impl Columns {
@@ -48,13 +51,23 @@ impl Columns {
             columns.sort_unstable();
             columns.dedup();
         }
-        Self { steady, free }
+        Self {
+            steady,
+            free,
+            logged: logged_columns(bound, relation),
+        }
+    }
+
+    /// Where the log has one, counted from 1.
+    pub(super) fn place(&self, column: usize) -> usize {
+        let before = self.logged.iter().take_while(|&&other| other != column);
+        before.count() + 1
     }
 
     /// Whether two arrays as `dejima.pending` has them, of the old and of the new rows, are such a change.
     pub(super) fn are_steady(&self, old: &str, new: &str) -> String {
         let slices = |side: &str| {
-            let columns = self.steady.iter().map(|at| at + 1);
+            let columns = self.steady.iter().map(|&at| self.place(at));
             let columns = columns.map(|at| format!("{side}[{at}:{at}]"));
             columns.collect::<Vec<_>>().join(" || ")
         };
@@ -74,16 +87,47 @@ fn atom(clause: &Clause, relation: RelationId) -> Option<Atom> {
 /// Where the changed rows are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rows {
-    /// One, in the variables `WAS` and `NOW`.
+    /// One, in the variables `WAS` and `NOW`; there is no other change.
     One,
-    /// In `dejima.pending`; so many.
+    /// In `dejima.pending` under the number in the variable `STATEMENT`; so many.
     Logged(Size),
+}
+
+impl Rows {
+    /// The arguments of the function that does the work, and their types.
+    pub(super) fn arguments(self) -> [&'static str; 2] {
+        match self {
+            Self::One => [
+                "\"dejima was\" text[], \"dejima now\" text[]",
+                "text[], text[]",
+            ],
+            Self::Logged(_) => ["\"dejima statement\" bigint", "bigint"],
+        }
+    }
+
+    pub(super) fn logged(self, bound: &Bound) -> String {
+        match self {
+            Self::One => logged(bound),
+            Self::Logged(_) => format!("{} AND p.statement = {STATEMENT}", logged(bound)),
+        }
+    }
+
+    /// Further columns of the changed rows.
+    pub(super) fn more(self) -> &'static str {
+        match self {
+            Self::Logged(Size::Many) => ", i.section AS \"dejima section\"",
+            Self::One | Self::Logged(Size::Few) => "",
+        }
+    }
 }
 
 /// A row of `dejima.pending`, as arguments of a function.
 pub(super) const WAS: &str = "\"dejima was\"";
 pub(super) const NOW: &str = "\"dejima now\"";
-pub(super) const ARGUMENTS: &str = "\"dejima was\" text[], \"dejima now\" text[]";
+/// The number of a statement in `dejima.pending`.
+pub(super) const STATEMENT: &str = "\"dejima statement\"";
+
+const STATEMENTS_MAX: u32 = 8;
 
 /// The end of the name of the function that does the work.
 pub(super) fn suffix(relation: RelationId, rows: Rows) -> String {
@@ -98,9 +142,27 @@ pub(super) fn body(bound: &Bound, relation: RelationId, of: Rows) -> String {
     let columns = Columns::of(bound, relation);
     let lock = lock_in_place(bound, relation, &rows(bound, relation, &columns, of));
     let declared = if lock.is_empty() { "" } else { DECLARED };
-    let delete = format!("DELETE FROM dejima.pending AS p WHERE {};", logged(bound));
+    let delete = format!(
+        "DELETE FROM dejima.pending AS p WHERE {};",
+        of.logged(bound)
+    );
     let log = log(bound, relation, &columns, of);
     format!("\n#variable_conflict use_column\n{declared}BEGIN\n{lock}\n{log}\n{delete}\nEND\n")
+}
+
+/// How many statements are followed one after the other. Each is a look-up of its own; of many all together cost less. Families are
+/// locked all at once, in order. (Those that a trigger ran are logged before the statement that fired it, and so stand in no order.)
+pub(super) fn statements_max(bound: &Bound, relation: RelationId) -> u32 {
+    let locks = |clause: &Clause| {
+        let atoms = Atom::all(clause);
+        let mut changed = atoms.iter().filter(|atom| atom.relation == relation);
+        changed.any(|atom| !alone::stands(bound, clause, &atoms, atom))
+    };
+    if get_clauses(bound).iter().any(locks) {
+        1
+    } else {
+        STATEMENTS_MAX
+    }
 }
 
 /// Whether rows of base tables may be so wide that even few of them are no section. Those that changed are no wider than a section
@@ -122,128 +184,6 @@ pub(super) fn may_be_wide(bound: &Bound, relation: RelationId) -> String {
     }
 }
 
-/// The changed rows: what matters of them as it is, and the free columns also as they were.
-fn rows(bound: &Bound, relation: RelationId, columns: &Columns, of: Rows) -> String {
-    let source = bound.source(relation);
-    let now = [columns.steady.as_slice(), &columns.free].concat();
-    let now = now.iter().map(|at| (*at, NOW, "new"));
-    let before = columns.free.iter().map(|at| (*at, WAS, "old"));
-    let mut selected = Vec::new();
-    let mut arrays = Vec::new();
-    for (cell, (at, variable, side)) in now.chain(before).enumerate() {
-        let column = &source.columns[at];
-        let value = match of {
-            Rows::One => format!("{variable}[{}][1]", at + 1),
-            Rows::Logged(_) => format!("i.cell{cell}"),
-        };
-        let name = if variable == WAS {
-            was(column)
-        } else {
-            identifier(&column.name)
-        };
-        selected.push(format!("{value}::{} AS {name}", column.base_type));
-        arrays.push(format!("p.{side}[{0}:{0}]", at + 1));
-    }
-    let selected = selected.join(", ");
-    if of == Rows::One {
-        return format!("(SELECT {selected})");
-    }
-    let cells: Vec<_> = (0..arrays.len()).map(|at| format!("cell{at}")).collect();
-    format!(
-        "(SELECT {selected} FROM dejima.pending AS p, unnest({}) AS i({}) WHERE {})",
-        arrays.join(", "),
-        cells.join(", "),
-        logged(bound),
-    )
-}
-
-/// A free column as it was.
-fn was(column: &BaseColumn) -> String {
-    identifier(&format!("dejima was {}", column.name))
-}
-
-/// What a clause shows of the changed rows.
-struct Shown {
-    /// For each column of the Dejima table, its value as it was and as it is, as texts; nothing as it is if it is the same.
-    cells: Vec<(String, Option<String>)>,
-    /// The rest of the SELECT.
-    rest: String,
-}
-
-impl Shown {
-    /// `None` if nothing that it shows is another.
-    fn of(
-        bound: &Bound,
-        clause: &Clause,
-        relation: RelationId,
-        columns: &Columns,
-        rows: &str,
-        names: &mut Names,
-    ) -> Option<Self> {
-        let is_changed = |item: &&Item| matches!(item, Item::Row(of, _) if *of == relation);
-        let Item::Row(_, arguments) = clause.items.iter().find(is_changed)? else {
-            return None;
-        };
-        let mut select = Select::new(bound, &clause.variables);
-        let name = select.row(relation, arguments, rows, names);
-        let others = clause.items.iter().filter(|item| !is_changed(item));
-        let others: Vec<Item> = others.cloned().collect();
-        // What looks for rows beside takes them as they are: in one SELECT.
-        let mut now = select.items(&others, &Now(bound), names).pop()?;
-        let mut before = now.clone();
-        for &at in &columns.free {
-            if let Argument::Variable(variable) = &arguments[at] {
-                let cell = format!("{name}.{}", was(&bound.source(relation).columns[at]));
-                before.known.insert(*variable, cell);
-            }
-        }
-        let view = bound.program.view;
-        let texts = |select: &Select<'_>| -> Vec<String> {
-            let values = select.values(view, &clause.head).into_iter().enumerate();
-            values
-                .map(|(at, value)| text(&format!("({value})"), keeps_spaces(bound, at)))
-                .collect()
-        };
-        let pairs = texts(&before).into_iter().zip(texts(&now));
-        let cells: Vec<_> = pairs
-            .map(|(old, new)| {
-                (new != old)
-                    .then_some(new)
-                    .map_or((old.clone(), None), |new| (old, Some(new)))
-            })
-            .collect();
-        let differing = cells
-            .iter()
-            .filter_map(|(old, new)| Some((old.as_str(), new.as_deref()?)));
-        let (old, new): (Vec<&str>, Vec<&str>) = differing.unzip();
-        if old.is_empty() {
-            return None;
-        }
-        let differ = format!(
-            "ROW({}) IS DISTINCT FROM ROW({})",
-            old.join(", "),
-            new.join(", ")
-        );
-        now.conditions.push(differ);
-        Some(Self {
-            cells,
-            rest: now.rest(),
-        })
-    }
-
-    /// Those that are another, with the new values of these columns.
-    fn select(&self, differs: &[bool]) -> String {
-        let mut named = Vec::new();
-        for (at, (old, new)) in self.cells.iter().enumerate() {
-            named.push(format!("{old} AS old{at}"));
-            if differs[at] {
-                named.push(format!("{} AS new{at}", new.as_ref().unwrap_or(old)));
-            }
-        }
-        format!("SELECT {}{}", named.join(", "), self.rest)
-    }
-}
-
 /// Finds and logs what the Dejima table shows otherwise.
 fn log(bound: &Bound, relation: RelationId, columns: &Columns, of: Rows) -> String {
     let mut names = Names::default();
@@ -260,7 +200,10 @@ fn log(bound: &Bound, relation: RelationId, columns: &Columns, of: Rows) -> Stri
     let differs: Vec<bool> = (0..count)
         .map(|at| shown.iter().any(|shown| shown.cells[at].1.is_some()))
         .collect();
-    let rows: Vec<_> = shown.iter().map(|shown| shown.select(&differs)).collect();
+    let rows: Vec<_> = shown
+        .iter()
+        .map(|shown| shown.select(&differs, of))
+        .collect();
     let rows = rows.join("\nUNION ALL\n");
     let is_one = of == Rows::One && is_root(bound, relation);
     let [old, new] = sides(&differs, is_one);
@@ -282,9 +225,18 @@ LIMIT {rows_max} + 1) AS r HAVING count(*) BETWEEN 1 AND {rows_max};"
     match of {
         Rows::One if is_one => format!("{insert}\n{values}\nFROM ({rows}) AS r;"),
         Rows::One | Rows::Logged(Size::Few) => format!(
-            "{}\nIF NOT FOUND THEN\n  PERFORM {}();\n  RETURN;\nEND IF;",
+            "{}\nIF NOT FOUND THEN\n  PERFORM {}({});\n  RETURN;\nEND IF;",
             one_section(FEW_ROWS_MAX),
             function(bound, relation, Rows::Logged(Size::Many)),
+            match of {
+                Rows::One => {
+                    format!(
+                        "(SELECT p.statement FROM dejima.pending AS p WHERE {})",
+                        logged(bound)
+                    )
+                }
+                Rows::Logged(_) => STATEMENT.to_owned(),
+            },
         ),
         Rows::Logged(Size::Many) => {
             let others = (0..count).filter(|&at| differs[at]);
@@ -297,20 +249,29 @@ LIMIT {rows_max} + 1) AS r HAVING count(*) BETWEEN 1 AND {rows_max};"
                 width: &sizes.collect::<Vec<_>>().join(" + "),
                 sides: [&old, &new],
             };
-            // To number rows and to gather them by their numbers costs half as much as all the rest: most need it not.
+            let sections = if is_root(bound, relation) {
+                Sections::Logged
+            } else {
+                Sections::Narrow
+            };
+            // To know the widest row before the first is written, and to number rows, costs half as much as all the rest: most
+            // need it not.
             format!(
-                "IF {may_be_wide} OR (SELECT count(*) > 1 FROM dejima.pending AS p WHERE {logged}) THEN
-  {numbered}
+                "IF {may_be_wide} THEN
+  {by_width}
+ELSIF (SELECT count(*) > 1 FROM dejima.pending AS p WHERE {logged}) THEN
+  {narrow}
 ELSE
   {one}
   IF NOT FOUND THEN
-    {numbered}
+    {narrow}
   END IF;
 END IF;",
                 may_be_wide = may_be_wide(bound, relation),
-                logged = logged(bound),
+                logged = of.logged(bound),
+                by_width = changed.log(bound),
+                narrow = changed.log_in(bound, sections),
                 one = one_section(STATEMENT_ROWS_MAX),
-                numbered = changed.log(bound),
             )
         }
     }

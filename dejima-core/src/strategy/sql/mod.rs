@@ -2,8 +2,9 @@
 //!
 //! One way leads from rules to SELECTs: `unfold` replaces helpers, `occurrence` finds where a relation stands in a rule and how to get
 //! from there to its variables, `select` writes FROM and WHERE. `get` is what the Dejima table shows; `derive` finds what a transaction
-//! changed in it: under which `keys`, from what was `before`, with shorter ways if one base table changed `alone`, or `in_place`; `family`
-//! locks, `sections` logs. `put` finds what a change of it writes, `write` writes it; `through` lets clients write the view itself.
+//! changed in it: under which `keys`, from what was `before`, with shorter ways if one base table changed `alone`, or `in_place`, and
+//! then `shown_in_place`; `family` locks, `sections` logs. `put` finds what a change of it writes, `write` writes it; `through` lets
+//! clients write the view itself.
 //! There are shorter ways for some programs: `mapping` finds those that are no more than a declaration, `as_shown` those of which
 //! nothing is to be derived; `direct` finds columns that are updated where they stand, `put_one` puts a row of which only these
 //! change.
@@ -28,6 +29,7 @@ mod put_one;
 mod row_condition;
 mod sections;
 mod select;
+mod shown_in_place;
 #[cfg(test)]
 mod tests;
 mod through;
@@ -74,10 +76,11 @@ impl Size {
                  SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off SET jit = off SET plan_cache_mode = force_generic_plan"
             }
             // Whoever calls it may have left PostgreSQL less choice. Pages of the rows in question have been read a moment ago, one by
-            // one: PostgreSQL is told so, or it reads a table of 100,000 rows from end to end for 1,000 of them, and a small one for each.
+            // one: PostgreSQL is told so, or it reads a table of 100,000 rows from end to end for 1,000 of them, and a small one for
+            // each. What is gathered by the section stays in memory, up to a quarter of a million narrow rows.
             Self::Many => {
                 "SET enable_nestloop = on SET enable_indexscan = on SET enable_seqscan = on SET enable_bitmapscan = on \
-                 SET enable_hashjoin = on SET enable_mergejoin = on SET enable_material = on SET enable_memoize = on SET random_page_cost = 0.1 SET jit = off SET plan_cache_mode = force_generic_plan"
+                 SET enable_hashjoin = on SET enable_mergejoin = on SET enable_material = on SET enable_memoize = off SET random_page_cost = 0.1 SET work_mem = '64MB' SET jit = off SET plan_cache_mode = force_generic_plan"
             }
         }
     }
@@ -150,7 +153,9 @@ pub(super) fn logged(bound: &Bound) -> BTreeMap<RelationId, Vec<Logged<'_>>> {
         }
         None => {
             for (&relation, source) in &bound.sources {
-                logged.insert(relation, vec![Logged::Source(bound, relation, source)]);
+                let columns = get::logged_columns(bound, relation).into_iter();
+                let columns = columns.map(|at| source.columns[at].clone()).collect();
+                logged.insert(relation, vec![Logged::Source(bound, relation, columns)]);
             }
         }
     }

@@ -16,7 +16,39 @@ pub(super) struct Changed<'a> {
     pub(super) sides: [&'a str; 2],
 }
 
+/// Sections for rows none of which is wide, so that none is looked at before it is written.
+pub(super) enum Sections {
+    /// Those in which the base table's rows were logged, as the rows say: one came of each at most.
+    Logged,
+    /// Small ones.
+    Narrow,
+}
+
 impl Changed<'_> {
+    /// Logs all under one number, in the sections that are said.
+    pub(super) fn log_in(&self, bound: &Bound, sections: Sections) -> String {
+        let Self {
+            with,
+            rows,
+            sides: [old, new],
+            ..
+        } = self;
+        let (section, from) = match sections {
+            Sections::Logged => ("r.section".to_owned(), format!("({rows})")),
+            Sections::Narrow => (
+                format!("(r.ordinal - 1) / {SECTION_ROWS_MAX}"),
+                format!("(SELECT c.*, row_number() OVER () AS ordinal FROM ({rows}) AS c)"),
+            ),
+        };
+        format!(
+            "INSERT INTO dejima.delta (xid, statement, depth, dejima_table, section, old, new)
+{with}SELECT pg_current_xact_id(), (SELECT nextval('dejima.statement')), 1, {table}, {section}, {old}, {new}
+FROM {from} AS r
+GROUP BY 5;",
+            table = literal(bound.table.as_str()),
+        )
+    }
+
     /// Logs all under one number: as one section if they are no more than a statement may have in one, else in small ones.
     pub(super) fn log(&self, bound: &Bound) -> String {
         let Self {
