@@ -81,10 +81,10 @@ CREATE UNLOGGED TABLE IF NOT EXISTS dejima.pending (
   depth integer NOT NULL,
   -- The number of the Dejima table.
   dejima_table integer NOT NULL,
-  -- The number of the base table in the strategy; NULL for rows that a client writes into the Dejima table itself.
-  relation integer,
-  -- As in dejima.delta; NULL for these rows, too.
-  section bigint,
+  -- The number of the base table in the strategy.
+  relation integer NOT NULL,
+  -- As in dejima.delta.
+  section bigint NOT NULL,
   -- An array for each column, with the values of all rows as texts. NULL for what is new, or gone, as a whole.
   old text[],
   new text[]

@@ -29,6 +29,17 @@ GRANT EXECUTE ON FUNCTION dejima.few_members(anyarray) TO dejima;
 
 SET LOCAL ROLE dejima;
 
+-- Whether somebody else's triggers may make something of a base table's rows that was not asked for.
+CREATE OR REPLACE FUNCTION dejima.is_watched(base oid) RETURNS boolean
+LANGUAGE sql STABLE AS $dejima$
+  WITH part AS (SELECT base AS oid UNION SELECT p.relid FROM pg_partition_tree(base::regclass) AS p)
+  SELECT EXISTS (
+    SELECT FROM part JOIN pg_trigger AS t ON t.tgrelid = part.oid JOIN pg_proc AS f ON f.oid = t.tgfoid
+    WHERE NOT t.tgisinternal AND f.pronamespace <> 'dejima'::regnamespace
+  )
+$dejima$;
+REVOKE ALL ON FUNCTION dejima.is_watched(oid) FROM PUBLIC;
+
 -- Somebody else was faster: the client may try again.
 CREATE OR REPLACE FUNCTION dejima.refuse_stale(dejima_table text) RETURNS void
 LANGUAGE plpgsql AS $dejima$

@@ -129,6 +129,11 @@ impl Direct {
         }
     }
 
+    /// The oid of the root's base table.
+    pub(super) fn base(&self, bound: &Bound) -> u32 {
+        bound.source(self.relation).base.oid
+    }
+
     /// `column = value`, the value cast as the general way would: without a length, so that too long a value is refused.
     pub(super) fn assignment(&self, bound: &Bound, column: usize, value: &str) -> String {
         let source = bound.source(self.relation);
@@ -146,12 +151,13 @@ impl Update {
         format!("UPDATE {} SET ", self.target)
     }
 
-    /// What follows the assignments.
-    pub(super) fn tail(&self, conditions: &[String]) -> String {
-        let from = if self.from.is_empty() {
+    /// What follows the assignments. More may stand in its FROM, and must hold.
+    pub(super) fn tail(&self, from: &[String], conditions: &[String]) -> String {
+        let from = [from, &self.from].concat();
+        let from = if from.is_empty() {
             String::new()
         } else {
-            format!(" FROM {}", self.from.join(", "))
+            format!(" FROM {}", from.join(", "))
         };
         format!(
             "{from} WHERE {}",
@@ -165,6 +171,16 @@ pub(super) fn check(bound: &Bound, asked: &[Option<String>]) -> String {
     let found = shown(bound, asked, &Now(bound), &mut Names::default());
     format!(
         "IF NOT EXISTS ({}) THEN\n    PERFORM dejima.refuse_lost({});\n  END IF;",
+        united(&found),
+        literal(bound.table.as_str())
+    )
+}
+
+/// The same for all rows of a FROM and WHERE.
+pub(super) fn check_all(bound: &Bound, rows: &str, asked: &[Option<String>]) -> String {
+    let found = shown(bound, asked, &Now(bound), &mut Names::default());
+    format!(
+        "IF EXISTS (SELECT FROM {rows} AND NOT EXISTS ({})) THEN\n    PERFORM dejima.refuse_lost({});\n  END IF;",
         united(&found),
         literal(bound.table.as_str())
     )

@@ -7,7 +7,7 @@
 //! clients write the view itself.
 //! There are shorter ways for some programs: `mapping` finds those that are no more than a declaration, `as_shown` those of which
 //! nothing is to be derived; `direct` finds columns that are updated where they stand, `put_one` puts a row of which only these
-//! change.
+//! change, `through_one` and `through_many` are that for rows that clients write.
 //!
 //! Each function that does work exists twice, with one body: for few rows PostgreSQL is left no choice but to look rows up in
 //! indexes, whatever its statistics say of tables that have grown since; for many it may choose.
@@ -33,6 +33,8 @@ mod shown_in_place;
 #[cfg(test)]
 mod tests;
 mod through;
+mod through_many;
+mod through_one;
 mod unfold;
 mod write;
 

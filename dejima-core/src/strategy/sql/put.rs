@@ -14,7 +14,7 @@ use super::get::{
 use super::occurrence::{Atom, outer_variables};
 use super::select::{Names, Select, Tables, Taken, hashable, same};
 use super::unfold::{Clause, Item, clauses, of_body};
-use super::{FEW_ROWS_MAX, Size, asked_among, direct, put_function, put_one, through, write};
+use super::{FEW_ROWS_MAX, Size, asked_among, direct, put_function, put_one, through_one, write};
 use crate::strategy::bound::Bound;
 use crate::strategy::program::{Constraint, Predicate, RelationId, Scope};
 use crate::strategy::{identifier, literal, quote::literals, text};
@@ -59,7 +59,7 @@ pub(super) fn create(bound: &Bound) -> String {
     )
 }
 
-/// Drops the functions, and of `through` the one with arguments of their type.
+/// Drops the functions, and of `through_one` the one with arguments of their type.
 pub(super) fn remove(bound: &Bound) -> String {
     let (function, view) = (put_function(bound), view_name(bound));
     let rows = if direct::all(bound).is_empty() {
@@ -72,9 +72,9 @@ pub(super) fn remove(bound: &Bound) -> String {
         "DO {};\n{}",
         literal(&format!(
             "BEGIN IF to_regclass({}) IS NOT NULL THEN DROP FUNCTION IF EXISTS {rows}{function}(jsonb), {function}({view}[], {view}[]), \
-             {function}_few({view}[], {view}[]), {function}_many({view}[], {view}[]), {log}; END IF; END",
+             {function}_few({view}[], {view}[]), {function}_many({view}[], {view}[]), {first}; END IF; END",
             literal(&view),
-            log = through::log_signature(bound)
+            first = through_one::signature(bound)
         )),
         remove_types(bound),
     )

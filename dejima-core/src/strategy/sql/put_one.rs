@@ -71,10 +71,13 @@ fn attempt(bound: &Bound, direct: &Direct) -> String {
   ELS",
             head = update.head(),
             assignment = assignment(bound, direct, (at, column), HERE),
-            tail = update.tail(&[
-                old_holds(bound, &update, at, HERE),
-                differs(bound, &update, at, HERE)
-            ]),
+            tail = update.tail(
+                &[],
+                &[
+                    old_holds(bound, &update, at, HERE),
+                    differs(bound, &update, at, HERE)
+                ]
+            ),
         )
     };
     let branches: String = direct.columns.iter().map(branch).collect();
@@ -123,7 +126,7 @@ fn several(bound: &Bound, direct: &Direct) -> String {
          || ' AND (' || array_to_string(ARRAY['false', {differs}], ' OR ') || ')'",
         head = literal(&update.head()),
         assignments = of_new(&|column| assignment(bound, direct, column, GIVEN)),
-        tail = literal(&update.tail(&[])),
+        tail = literal(&update.tail(&[], &[])),
         old_holds = old_holds.join(", "),
         differs = of_new(&|(at, _)| differs(bound, &update, at, GIVEN)),
     )

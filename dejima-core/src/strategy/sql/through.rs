@@ -1,59 +1,70 @@
-//! Writing through the Dejima table itself. What one statement asks of its rows is put at the end of the statement, all at once; but
-//! a row of which only direct columns change (`direct`) is updated at once where it stands.
+//! Writing through the Dejima table itself. What one statement asks of its rows is logged row by row and put at the end of the
+//! statement, all at once. Of rows of which only direct columns change (`direct`), the first is updated at once where it stands, for
+//! most statements have no other (`through_one`), the others by one UPDATE at the end (`through_many`).
 //!
-//! One statement may have rows of both kinds. Each is put as if the other rows were as they are before or after, and it makes no
+//! One statement may have rows of all kinds. Each is put as if the other rows were as they are before or after, and it makes no
 //! difference which: no rule and no constraint asks for a direct column but that of its own row, and the row that is updated keeps
 //! all else. A row that a statement asks for twice is refused, now as stale: its second old values are not there any more.
 
-use super::direct::{self, BY_INDEX, Direct};
+use super::direct;
 use super::get::{view_columns, view_name};
-use super::put_function;
+use super::{put_function, through_many, through_one};
+use crate::strategy::PINNED;
 use crate::strategy::bound::Bound;
 use crate::strategy::literal;
-use crate::strategy::{PINNED, text};
 
-/// Settings of a function that makes no texts of values. Each setting of a function costs every call of it.
-const PLAIN: &str =
-    "SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off";
+/// Settings of the trigger functions, which make no texts of values. Each setting of a function costs every call of it.
+const PLAIN: &str = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp";
 
-/// Creates the triggers of the view.
+/// Says in a session that a statement has updated its first row: the number of the Dejima table. A mere hint of which way is
+/// shorter; it goes with the statement, and with its savepoint.
+const HINT: &str = "dejima.through";
+
+/// Creates the log, and the triggers of the view.
 pub(super) fn create(bound: &Bound) -> String {
     let (row, end) = (row_function(bound), end_function(bound));
-    let (log, put) = (log_function(bound), taking_function(bound));
-    let (view, signature) = (view_name(bound), log_signature(bound));
+    let (log, put) = (log(bound), taking_function(bound));
+    let view = view_name(bound);
+    let columns = bound.schema.columns.iter().enumerate();
+    let columns: String = columns
+        .map(|(at, column)| {
+            format!(
+                ", {} {type_name}, {} {type_name}",
+                logged_column("old", at),
+                logged_column("new", at),
+                type_name = column.type_name
+            )
+        })
+        .collect();
     format!(
-        "CREATE OR REPLACE FUNCTION {log}(tg_op text, old {view}, new {view}) RETURNS void LANGUAGE plpgsql {PINNED} AS {};\n\
-         REVOKE ALL ON FUNCTION {signature} FROM PUBLIC;\n\
-         CREATE OR REPLACE FUNCTION {put}() RETURNS void LANGUAGE plpgsql {PINNED} SET enable_seqscan = off AS {};\n\
+        "CREATE UNLOGGED TABLE {log} (xid xid8 NOT NULL, depth integer NOT NULL, has_old boolean NOT NULL, has_new boolean NOT NULL{columns})\n  \
+           WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);\n\
+         CREATE INDEX ON {log} (xid, depth);\n\
+         {first}CREATE OR REPLACE FUNCTION {put}() RETURNS void LANGUAGE plpgsql {PINNED} SET enable_seqscan = off AS {};\n\
          REVOKE ALL ON FUNCTION {put}() FROM PUBLIC;\n\
-         CREATE OR REPLACE FUNCTION {row}() RETURNS trigger LANGUAGE plpgsql {PLAIN} {BY_INDEX} SET jit = off AS {};\n\
+         CREATE OR REPLACE FUNCTION {row}() RETURNS trigger LANGUAGE plpgsql {PLAIN} AS {};\n\
          REVOKE ALL ON FUNCTION {row}() FROM PUBLIC;\n\
-         CREATE OR REPLACE FUNCTION {end}() RETURNS trigger LANGUAGE plpgsql {PLAIN} AS {};\n\
+         CREATE OR REPLACE FUNCTION {end}() RETURNS trigger LANGUAGE plpgsql {PLAIN} SET enable_seqscan = off AS {};\n\
          REVOKE ALL ON FUNCTION {end}() FROM PUBLIC;\n\
          CREATE OR REPLACE TRIGGER dejima_row INSTEAD OF INSERT OR UPDATE OR DELETE ON {view} FOR EACH ROW EXECUTE FUNCTION {row}();\n\
          CREATE OR REPLACE TRIGGER dejima_end AFTER INSERT OR UPDATE OR DELETE ON {view} FOR EACH STATEMENT EXECUTE FUNCTION {end}()",
-        literal(&log_row(bound)),
         literal(&put_rows(bound)),
         literal(&take_row(bound)),
         literal(&end_statement(bound)),
+        first = through_one::create(bound, &direct::all(bound)),
     )
 }
 
-/// Drops them but for the one of [`log_signature`].
+/// Drops them.
 pub(super) fn remove(bound: &Bound) -> String {
     // The triggers go with their functions.
     format!(
-        "DROP FUNCTION IF EXISTS {}(), {}(), {}() CASCADE",
+        "DROP FUNCTION IF EXISTS {}(), {}(), {}() CASCADE;\nDROP TABLE IF EXISTS {}",
         row_function(bound),
         end_function(bound),
         taking_function(bound),
+        log(bound),
     )
-}
-
-/// The function whose arguments have the view's type.
-pub(super) fn log_signature(bound: &Bound) -> String {
-    let view = view_name(bound);
-    format!("{}(text, {view}, {view})", log_function(bound))
 }
 
 fn row_function(bound: &Bound) -> String {
@@ -64,144 +75,99 @@ fn end_function(bound: &Bound) -> String {
     format!("dejima.through_{}_end", bound.id)
 }
 
-fn log_function(bound: &Bound) -> String {
-    format!("dejima.through_{}_log", bound.id)
-}
-
 fn taking_function(bound: &Bound) -> String {
     format!("dejima.through_{}_put", bound.id)
 }
 
+/// What running statements ask for, a row each: of an INSERT without the old one, of a DELETE without the new one.
+pub(super) fn log(bound: &Bound) -> String {
+    format!("dejima.through_{}_log", bound.id)
+}
+
+/// The name there of a column of the old or the new row.
+pub(super) fn logged_column(side: &str, at: usize) -> String {
+    format!("{side}_{at}")
+}
+
+/// What this statement logged.
+pub(super) fn logged() -> &'static str {
+    "l.xid = pg_current_xact_id() AND l.depth = pg_trigger_depth()"
+}
+
 /// What is to become of one row: nothing if it stays as it is.
 fn take_row(bound: &Bound) -> String {
-    let direct = direct::all(bound);
-    let tries: String = direct.iter().map(|direct| attempt(bound, direct)).collect();
-    let direct = if tries.is_empty() {
+    let log = log(bound);
+    let columns = view_columns(bound);
+    let side = |side: &str, is_there: bool| {
+        let columns = columns.iter().enumerate();
+        let pair = |(at, name): (usize, &String)| {
+            is_there.then(|| (logged_column(side, at), format!("{side}.{name}")))
+        };
+        columns.filter_map(pair).collect::<Vec<_>>()
+    };
+    let insert = |has_old: bool, has_new: bool| {
+        let (names, values): (Vec<String>, Vec<String>) =
+            [side("old", has_old), side("new", has_new)]
+                .concat()
+                .into_iter()
+                .unzip();
+        format!(
+            "INSERT INTO {log} (xid, depth, has_old, has_new, {}) VALUES (pg_current_xact_id(), pg_trigger_depth(), {has_old}, {has_new}, {});",
+            names.join(", "),
+            values.join(", ")
+        )
+    };
+    let first = if direct::all(bound).is_empty() {
         String::new()
     } else {
-        let check = direct::check(bound, &key_of_old(bound, "OLD"));
-        format!("{tries}  IF done > 0 THEN\n  {check}\n  RETURN NEW;\n  END IF;\n")
+        format!(
+            "  IF current_setting('{HINT}', true) IS DISTINCT FROM '{id}' AND {function}(OLD, NEW) THEN
+    PERFORM set_config('{HINT}', '{id}', true);
+    RETURN NEW;
+  END IF;
+",
+            id = bound.id,
+            function = through_one::function(bound),
+        )
     };
-    let log = log_function(bound);
     format!(
         "
-#variable_conflict use_column
-DECLARE
-  done bigint := 0;
 BEGIN
 IF TG_OP = 'UPDATE' THEN
   IF OLD *= NEW THEN
     RETURN NEW;
   END IF;
-{direct}  PERFORM {log}(TG_OP, OLD, NEW);
+{first}  {update}
 ELSIF TG_OP = 'INSERT' THEN
-  PERFORM {log}(TG_OP, NULL, NEW);
+  {come}
 ELSE
-  PERFORM {log}(TG_OP, OLD, NULL);
+  {gone}
   RETURN OLD;
 END IF;
 RETURN NEW;
 END
-"
-    )
-}
-
-/// The values of the key's columns in a row of that name.
-fn key_of_old(bound: &Bound, old: &str) -> Vec<Option<String>> {
-    let key = bound.key();
-    let columns = view_columns(bound).into_iter().enumerate();
-    let value =
-        |(at, column): (usize, String)| key.contains(&at).then(|| format!("{old}.{column}"));
-    columns.map(value).collect()
-}
-
-/// The same, and of the columns that are constant: a row with another value there is none of the clause.
-fn asked(bound: &Bound, direct: &Direct, old: &str) -> Vec<Option<String>> {
-    let columns = view_columns(bound);
-    let known = key_of_old(bound, old).into_iter().enumerate();
-    let constant = |at: usize| {
-        direct
-            .is_constant(at)
-            .then(|| format!("{old}.{}", columns[at]))
-    };
-    known
-        .map(|(at, value)| value.or_else(|| constant(at)))
-        .collect()
-}
-
-/// Updates a row that differs in direct columns of one clause alone. Values are compared as they are stored: the clause's row must
-/// be the old one in every column.
-fn attempt(bound: &Bound, direct: &Direct) -> String {
-    let update = direct.update(bound, &asked(bound, direct, "OLD"));
-    let columns = view_columns(bound);
-    let branch = |&(at, column): &(usize, usize)| {
-        let others: Vec<usize> = (0..columns.len()).filter(|&other| other != at).collect();
-        let value = format!("NEW.{}", columns[at]);
-        format!(
-            "IF {alike} THEN
-      {head}{assignment}{tail};
-      GET DIAGNOSTICS done = ROW_COUNT;
-    ELS",
-            alike = are_alike(&columns, &others),
-            head = update.head(),
-            assignment = direct.assignment(bound, column, &value),
-            tail = update.tail(&[is_old(bound, &update.values, "OLD")]),
-        )
-    };
-    let branches: String = direct.columns.iter().map(branch).collect();
-    format!(
-        "  IF done = 0 AND {guard} THEN
-    {branches}IF {alike} THEN
-      EXECUTE {execute} USING OLD, NEW;
-      GET DIAGNOSTICS done = ROW_COUNT;
-    END IF;
-  END IF;
 ",
-        guard = update.guard,
-        alike = are_alike(&columns, &direct.others()),
-        execute = several(bound, direct),
+        update = insert(true, true),
+        come = insert(false, true),
+        gone = insert(true, false),
     )
 }
 
-/// SQL text (as an SQL expression) of the UPDATE of all columns that differ, and of no others, so that a base table's UPDATE OF
-/// triggers see the truth.
-fn several(bound: &Bound, direct: &Direct) -> String {
-    let update = direct.update(bound, &asked(bound, direct, "($1)"));
-    let columns = view_columns(bound);
-    let piece = |&(at, column): &(usize, usize)| {
-        let value = format!("($2).{}", columns[at]);
-        format!(
-            "CASE WHEN NOT {} THEN {} END",
-            are_alike(&columns, &[at]),
-            literal(&direct.assignment(bound, column, &value))
-        )
-    };
-    let pieces: Vec<_> = direct.columns.iter().map(piece).collect();
-    format!(
-        "{} || array_to_string(ARRAY[{}], ', ') || {}",
-        literal(&update.head()),
-        pieces.join(", "),
-        literal(&update.tail(&[is_old(bound, &update.values, "($1)")])),
-    )
-}
+/// A row of the Dejima table, as the value of each of its columns.
+pub(super) type Cells<'a> = dyn Fn(usize) -> String + 'a;
 
 /// The old row and the new one are the same in these columns.
-fn are_alike(columns: &[String], positions: &[usize]) -> String {
-    let row = |name: &str| {
-        let values = positions
-            .iter()
-            .map(|&at| format!("{name}.{}", columns[at]));
+pub(super) fn are_alike([old, new]: [&Cells<'_>; 2], positions: &[usize]) -> String {
+    let row = |cells: &Cells<'_>| {
+        let values = positions.iter().map(|&at| cells(at));
         values.collect::<Vec<_>>().join(", ")
     };
-    same_image(&row("OLD"), &row("NEW"))
+    same_image(&row(old), &row(new))
 }
 
-fn is_old(bound: &Bound, values: &[String], old: &str) -> String {
-    let columns = view_columns(bound);
-    let columns: Vec<_> = columns
-        .iter()
-        .map(|column| format!("{old}.{column}"))
-        .collect();
+/// These values of a row of the Dejima table are those of the old row.
+pub(super) fn is_old(values: &[String], old: &Cells<'_>) -> String {
+    let columns: Vec<_> = (0..values.len()).map(old).collect();
     same_image(&values.join(", "), &columns.join(", "))
 }
 
@@ -210,71 +176,40 @@ fn same_image(left: &str, right: &str) -> String {
     format!("record_image_eq(ROW({left}), ROW({right}))")
 }
 
-fn log_row(bound: &Bound) -> String {
-    let image = |row: &str| {
-        let columns = view_columns(bound);
-        let values: Vec<_> = columns
-            .iter()
-            .enumerate()
-            .map(|(at, column)| {
-                let cell = format!("{row}.{column}");
-                format!("ARRAY[{}]", text(&cell, super::keeps_spaces(bound, at)))
-            })
-            .collect();
-        format!("ARRAY[{}]", values.join(", "))
+/// Most statements leave nothing to put.
+fn end_statement(bound: &Bound) -> String {
+    let hint = if direct::all(bound).is_empty() {
+        String::new()
+    } else {
+        format!(
+            "IF current_setting('{HINT}', true) <> '' THEN\n  PERFORM set_config('{HINT}', '', true);\nEND IF;\n"
+        )
     };
     format!(
         "
 BEGIN
-INSERT INTO dejima.pending (xid, statement, depth, dejima_table, old, new)
-VALUES (pg_current_xact_id(), 0, pg_trigger_depth(), {id},
-  CASE WHEN tg_op <> 'INSERT' THEN {old} END, CASE WHEN tg_op <> 'DELETE' THEN {new} END);
-END
-",
-        id = bound.id,
-        old = image("old"),
-        new = image("new"),
-    )
-}
-
-/// What this statement logged.
-fn logged(bound: &Bound, xid: &str) -> String {
-    format!(
-        "p.xid = {xid} AND p.dejima_table = {} AND p.relation IS NULL AND p.depth = pg_trigger_depth()",
-        bound.id
-    )
-}
-
-/// Most statements leave nothing to put.
-fn end_statement(bound: &Bound) -> String {
-    format!(
-        "
-BEGIN
-IF EXISTS (SELECT FROM dejima.pending AS p WHERE {}) THEN
-  PERFORM {}();
+{hint}IF EXISTS (SELECT FROM {log} AS l WHERE l.xid = pg_current_xact_id_if_assigned() AND l.depth = pg_trigger_depth()) THEN
+  PERFORM {put}();
 END IF;
 RETURN NULL;
 END
 ",
-        logged(bound, "pg_current_xact_id_if_assigned()"),
-        taking_function(bound),
+        log = log(bound),
+        put = taking_function(bound),
     )
 }
 
-/// Rows that a statement changes and changes back cost nothing.
+/// What is not updated where it stands.
 fn put_rows(bound: &Bound) -> String {
     let view = view_name(bound);
-    let row = |side: &str| {
-        let values: Vec<_> = bound
-            .schema
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, column)| format!("(t.{side}[{}][1])::{}", at + 1, column.type_name))
+    let count = bound.schema.columns.len();
+    let rows = |side: &str| {
+        let cells: Vec<_> = (0..count)
+            .map(|at| format!("t.{}", logged_column(side, at)))
             .collect();
         format!(
-            "array_agg(ROW({})::{view}) FILTER (WHERE t.{side} IS NOT NULL AND t.old IS DISTINCT FROM t.new)",
-            values.join(", ")
+            "array_agg(ROW({})::{view}) FILTER (WHERE t.has_{side})",
+            cells.join(", ")
         )
     };
     format!(
@@ -282,20 +217,21 @@ fn put_rows(bound: &Bound) -> String {
 DECLARE
   gone {view}[];
   come {view}[];
-BEGIN
-WITH taken AS (
-  DELETE FROM dejima.pending AS p
-  WHERE {logged}
-  RETURNING p.old, p.new
+{declared}BEGIN
+{update}WITH taken AS (
+  DELETE FROM {log} AS l WHERE {logged} RETURNING l.*
 ) SELECT {old}, {new} INTO gone, come FROM taken AS t;
 IF gone IS NOT NULL OR come IS NOT NULL THEN
   PERFORM {function}(coalesce(gone, '{{}}'), coalesce(come, '{{}}'));
 END IF;
 END
 ",
-        logged = logged(bound, "pg_current_xact_id()"),
-        old = row("old"),
-        new = row("new"),
+        declared = through_many::DECLARED,
+        update = through_many::update(bound, &direct::all(bound)),
+        log = log(bound),
+        logged = logged(),
+        old = rows("old"),
+        new = rows("new"),
         function = put_function(bound),
     )
 }

@@ -151,22 +151,25 @@ fn delete(bound: &Bound, size: Size, relation: RelationId) -> String {
     // Without a key rows alike are one row, however many there are.
     let count = match bound.source(relation).key {
         Some(_) => format!(
-            "  GET DIAGNOSTICS done = ROW_COUNT;
-  IF done <> (SELECT count(*) FROM {rows} AS d WHERE {}) THEN
-    IF EXISTS (SELECT FROM {base} AS t, {rows} AS d WHERE {concerned}) THEN
-      PERFORM dejima.refuse_dropped({table}, {});
-    END IF;
-    PERFORM dejima.refuse_stale({table});
-  END IF;\n",
-            alone(bound, relation, "d", "inserted"),
+            "    GET DIAGNOSTICS done = ROW_COUNT;
+    IF done <> expected THEN
+      IF EXISTS (SELECT FROM {base} AS t, {rows} AS d WHERE {concerned}) THEN
+        PERFORM dejima.refuse_dropped({table}, {});
+      END IF;
+      PERFORM dejima.refuse_stale({table});
+    END IF;\n",
             literal(&base),
         ),
         None => String::new(),
     };
     format!(
         "IF cardinality({deleted}) > 0 THEN
-  DELETE FROM {base} AS t USING {rows} AS d WHERE {concerned};
-{count}END IF;\n"
+  expected := (SELECT count(*) FROM {rows} AS d WHERE {});
+  IF expected > 0 THEN
+    DELETE FROM {base} AS t USING {rows} AS d WHERE {concerned};
+{count}  END IF;
+END IF;\n",
+        alone(bound, relation, "d", "inserted"),
     )
 }
 
@@ -179,10 +182,13 @@ fn insert(bound: &Bound, size: Size, relation: RelationId) -> String {
     let is_alone = alone(bound, relation, "i", "deleted");
     format!(
         "IF cardinality({inserted}) > 0 THEN
-  INSERT INTO {base} ({columns}) SELECT {values} FROM {rows} AS i WHERE {is_alone};
-  GET DIAGNOSTICS done = ROW_COUNT;
-  IF done <> (SELECT count(*) FROM {rows} AS i WHERE {is_alone}) THEN
-    PERFORM dejima.refuse_dropped({table}, {});
+  expected := (SELECT count(*) FROM {rows} AS i WHERE {is_alone});
+  IF expected > 0 THEN
+    INSERT INTO {base} ({columns}) SELECT {values} FROM {rows} AS i WHERE {is_alone};
+    GET DIAGNOSTICS done = ROW_COUNT;
+    IF done <> expected THEN
+      PERFORM dejima.refuse_dropped({table}, {});
+    END IF;
   END IF;
 END IF;\n",
         literal(&base),

@@ -4,6 +4,7 @@ mod capture;
 mod in_place;
 mod put;
 mod view;
+mod view_many;
 
 use dejima_core::database::Database;
 use dejima_core::delta::PutRow;
@@ -70,11 +71,13 @@ fn update(key: &[&str], old: &[(&str, &str)], new: &[(&str, &str)]) -> PutRow {
     }
 }
 
-/// From here on only the short way is there.
+/// From here on only the short way is there, of Dejima tables that have one.
 fn forget_the_general_way(bed: &Bed) {
     bed.admin(
         "DO $$ DECLARE f regprocedure; BEGIN
-           FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'dejima'::regnamespace AND proname ~ '^(put_[0-9]+_rows|through_[0-9]+_log)$'
+           FOR f IN SELECT general.oid FROM pg_proc AS short, pg_proc AS general
+             WHERE short.pronamespace = 'dejima'::regnamespace AND short.proname ~ '^put_[0-9]+_rows$' AND general.pronamespace = short.pronamespace
+               AND general.proname IN (short.proname, replace(short.proname, 'rows', 'few'), replace(short.proname, 'rows', 'many'))
            LOOP EXECUTE format('DROP FUNCTION %s', f); END LOOP;
          END $$",
     );
