@@ -16,6 +16,8 @@ pub(super) struct Case {
     /// The Dejima table.
     pub(super) shown: &'static str,
     pub(super) changes: &'static [Change],
+    /// The plain view that shows the same, if PostgreSQL does not write one over one table by itself.
+    pub(super) plain_view: Option<&'static str>,
 }
 
 /// An update of one integer, or of a text made of one.
@@ -62,6 +64,7 @@ pub(super) const CASES: [Case; 5] = [
         view: None,
         shown: "open",
         changes: &[AMOUNT],
+        plain_view: None,
     },
     Case {
         name: "selection, projection",
@@ -70,6 +73,7 @@ pub(super) const CASES: [Case; 5] = [
         ),
         shown: "open",
         changes: &[AMOUNT],
+        plain_view: None,
     },
     Case {
         name: "join by key",
@@ -78,6 +82,7 @@ pub(super) const CASES: [Case; 5] = [
         ),
         shown: "sale",
         changes: &[AMOUNT, NAME],
+        plain_view: Some("plain_sale"),
     },
     Case {
         name: "lookup",
@@ -86,6 +91,7 @@ pub(super) const CASES: [Case; 5] = [
         ),
         shown: "sale",
         changes: &[AMOUNT, LOOKED_UP],
+        plain_view: Some("plain_sale"),
     },
     Case {
         name: "union by discriminator",
@@ -94,6 +100,7 @@ pub(super) const CASES: [Case; 5] = [
         ),
         shown: "fleet",
         changes: &[SEATS],
+        plain_view: Some("plain_fleet"),
     },
 ];
 

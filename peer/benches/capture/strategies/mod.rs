@@ -6,9 +6,11 @@ mod put;
 mod tables;
 
 use cases::{CASES, Case, Change};
+use tables::Room;
 use tokio_postgres::Client;
 
 use crate::alone::Alone;
+
 use crate::measure::{Result, cpu_ms, median, ratio};
 
 /// Rows of a small and of a large table.
@@ -62,7 +64,10 @@ pub(crate) async fn measure(turns: usize) -> Result<()> {
                 .singles(&alone, &way, "1,000,000 rows", turns)
                 .await?;
             report.flat(one, small.next(), "1,000,000 rows");
-            report.many(&alone, &way, turns).await?;
+            for room in [Room::Left, Room::None] {
+                report.many(&alone, &way, room, turns).await?;
+            }
+            tables::fill_pages(&alone.superuser, way.change.table, Room::Left).await?;
         }
         report.begin(&format!("{}, put", case.name));
         let one = put::singles(&alone, case, turns).await?;
@@ -114,7 +119,7 @@ fn ways(case: &Case) -> Vec<Way<'_>> {
 }
 
 impl Way<'_> {
-    /// The statement, and the same on the plain table.
+    /// The statement, and the same on the plain table or view.
     fn statements(&self, found: &dyn Fn(&str) -> String) -> [String; 2] {
         let Change {
             table,
@@ -122,21 +127,18 @@ impl Way<'_> {
             value,
             ..
         } = self.change;
-        let plain = format!(
-            "UPDATE {} SET {column} = {value} WHERE {}",
-            tables::plain(table),
-            found("id = $2::int")
-        );
-        let (name, key) = if self.is_through {
-            (
-                format!("dejima_tables.{}", self.case.shown),
-                self.change.shown_key,
-            )
-        } else {
-            ((*table).to_owned(), "id = $2::int")
+        let (base, shown) = ("id = $2::int", self.change.shown_key);
+        let plain = match self.case.plain_view {
+            Some(view) if self.is_through => (view.to_owned(), shown),
+            _ => (tables::plain(table), base),
         };
-        let ours = format!("UPDATE {name} SET {column} = {value} WHERE {}", found(key));
+        let ours = if self.is_through {
+            (format!("dejima_tables.{}", self.case.shown), shown)
+        } else {
+            ((*table).to_owned(), base)
+        };
         [plain, ours]
+            .map(|(name, key)| format!("UPDATE {name} SET {column} = {value} WHERE {}", found(key)))
     }
 }
 
@@ -236,13 +238,18 @@ impl Report {
         Ok(())
     }
 
-    async fn many(&mut self, alone: &Alone, way: &Way<'_>, turns: usize) -> Result<()> {
+    async fn many(&mut self, alone: &Alone, way: &Way<'_>, room: Room, turns: usize) -> Result<()> {
         let client = alone.client().await?;
+        let pages = match room {
+            Room::Left => "room on each page",
+            Room::None => "pages full",
+        };
         let mut for_a_row = vec![];
         for rows in MANY {
             let up_to = |key: &str| key.replace("= $2::int", &format!("<= {rows}"));
             let (mut plain, mut ours) = (vec![], vec![]);
             for _ in 0..turns {
+                tables::fill_pages(&alone.superuser, way.change.table, room).await?;
                 let value = self.next_value().to_string();
                 for (sql, times) in way.statements(&up_to).iter().zip([&mut plain, &mut ours]) {
                     let before = cpu_ms(&client).await?;
@@ -251,9 +258,11 @@ impl Report {
                 }
             }
             let (plain, ours) = (median(plain), median(ours));
-            println!("  {rows} rows in one statement: plain {plain:.1} ms, ours {ours:.1} ms");
+            println!(
+                "  {rows} rows in one statement, {pages}: plain {plain:.1} ms, ours {ours:.1} ms"
+            );
             self.say(
-                "  many rows to plain",
+                &format!("  {rows} rows to plain, {pages}"),
                 ratio(ours, plain),
                 Some(MANY_MAX),
                 "x",
