@@ -288,10 +288,27 @@ impl<'a> Branched<'a> {
                         .help(format!("`-- put: read {}`, or an inner join", table.name.text)),
                     ));
                 }
-                Some(_) => {}
+                Some(Treatment::Write) => {
+                    if let Some(hidden) = self.hidden_key_of(used) {
+                        return Err(question::which_row(
+                            table,
+                            hidden,
+                            self.branch.uses[used].span,
+                        ));
+                    }
+                }
+                Some(Treatment::Read) => {}
             }
         }
         Ok(())
+    }
+
+    /// A column of the use's key that is not shown.
+    fn hidden_key_of(&self, used: usize) -> Option<usize> {
+        let (row, shown) = (self.row(used), self.shown());
+        let is_shown = |&column: &usize| row[column].variables().iter().all(|v| shown.contains(v));
+        let key = &self.table(used).key()?.columns;
+        key.iter().copied().find(|column| !is_shown(column))
     }
 
     /// A left join finds one row at most, and by what the root's row says.

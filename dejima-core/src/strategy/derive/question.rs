@@ -43,6 +43,24 @@ pub(super) fn which_table(
     )
 }
 
+/// A joined table is to be written, and what is shown does not say which of its rows.
+pub(super) fn which_row(table: &Table, hidden: usize, place: Span) -> Box<Diagnostic> {
+    let (name, column) = (&table.name.text, &table.columns[hidden].name.text);
+    Box::new(
+        Diagnostic::error(
+            format!("which row of {name} is to change?"),
+            place,
+            format!("its column \"{column}\" is part of its key, and not shown"),
+        )
+        .note(format!(
+            "{name} is written, too, so a changed row must say which of its rows it is about"
+        ))
+        .help(format!(
+            "show {name}.{column}, or only look {name} up: `-- put: read {name}`"
+        )),
+    )
+}
+
 /// No table's key determines the rows of the join.
 pub(super) fn no_root(definition: &Definition, uses: &[Use]) -> Box<Diagnostic> {
     let mut finding: Option<Diagnostic> = None;
