@@ -6,25 +6,31 @@
 //! that key gets the new values. What is asked about is only whether the old row is there as it is said. Families are
 //! locked when what it changed is derived, before anybody votes. Whatever finds no row that way goes the general way, which alone decides about refusals.
 //!
-//! The root is the UPDATE's own table, so that PostgreSQL looks at its row once more when it had to wait for it.
+//! So it is with a table that is joined and written too, whose row several rows of the Dejima table can *share*, if what they show of
+//! it names that row: all of them must get the same values. That is the one constraint that may ask for such a column.
+//!
+//! The table written is the UPDATE's own, so that PostgreSQL looks at its row once more when it had to wait for it.
 
 use super::alone::all_variables;
 use super::get::{Now, get_clauses, shown, united};
 use super::occurrence::Atom;
-use super::select::{Names, Select};
+use super::select::{Names, Select, same};
 use super::unfold::{Clause, Item, of_body};
 use crate::strategy::bound::Bound;
-use crate::strategy::program::{Argument, ConstraintKind, RelationId, Scope, VariableId};
+use crate::strategy::language::syntax::{BinaryOperator, UnaryOperator};
+use crate::strategy::program::{Argument, ConstraintKind, Expr, RelationId, Scope, VariableId};
 use crate::strategy::{identifier, literal};
 
-/// What one clause of the Dejima table's get lets be updated where it stands.
+/// What one clause of the Dejima table's get lets be updated where it stands, in one base table.
 pub(super) struct Direct {
     clause: Clause,
-    /// The place of the root's row among the clause's items.
-    root: usize,
+    /// The place of the table's row among the clause's items.
+    place: usize,
     relation: RelationId,
-    /// The columns, by their positions in the Dejima table and in the root; at least one.
+    /// The columns, by their positions in the Dejima table and in the base table; at least one.
     pub(super) columns: Vec<(usize, usize)>,
+    /// Where the Dejima table shows the base row's key, if several of its rows can share that row.
+    pub(super) shared_by: Option<Vec<usize>>,
 }
 
 /// An UPDATE of one row, in parts.
@@ -33,6 +39,8 @@ pub(super) struct Update {
     pub(super) guard: String,
     /// The values of the Dejima table's row, in its order.
     pub(super) values: Vec<String>,
+    /// No other row of the Dejima table shares the base row.
+    is_only_one: Option<String>,
     target: String,
     from: Vec<String>,
     conditions: Vec<String>,
@@ -42,33 +50,51 @@ pub(super) struct Update {
 pub(super) const BY_INDEX: &str =
     "SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan";
 
-/// For each clause that has any, its direct columns.
+/// For each clause and each of its base tables that has any, the direct columns.
 pub(super) fn all(bound: &Bound) -> Vec<Direct> {
     let clauses = get_clauses(bound);
-    let of = |clause: &Clause| Direct::of(bound, &clauses, clause);
-    clauses.iter().filter_map(of).collect()
+    let of = |clause: &Clause| {
+        let places = 0..clause.items.len();
+        let found = places.filter_map(|place| Direct::of(bound, &clauses, clause, place));
+        found.collect::<Vec<_>>()
+    };
+    clauses.iter().flat_map(of).collect()
 }
 
 impl Direct {
-    fn of(bound: &Bound, clauses: &[Clause], clause: &Clause) -> Option<Self> {
+    fn of(bound: &Bound, clauses: &[Clause], clause: &Clause, place: usize) -> Option<Self> {
         let roots = &bound.program.from_view.as_ref()?.roots;
-        let is_root = |item: &Item| matches!(item, Item::Row(relation, _) if roots.contains(&bound.program.relation(*relation).name));
-        let root = clause.items.iter().position(is_root)?;
-        let Item::Row(relation, row) = &clause.items[root] else {
+        let Item::Row(relation, row) = &clause.items[place] else {
             return None;
         };
-        let key: Vec<_> = bound.key().iter().map(|&at| &clause.head[at]).collect();
         let own_key = bound.source(*relation).key.as_ref()?;
-        let is_given =
-            |&at: &usize| matches!(row[at], Argument::Constant(_)) || key.contains(&&row[at]);
-        if !own_key.iter().all(is_given) {
-            return None;
-        }
+        let shown_at = |column: usize| clause.head.iter().position(|head| *head == row[column]);
+        let is_root = roots.contains(&bound.program.relation(*relation).name);
+        let shared_by = if is_root {
+            let key: Vec<_> = bound.key().iter().map(|&at| &clause.head[at]).collect();
+            let is_given =
+                |&at: &usize| matches!(row[at], Argument::Constant(_)) || key.contains(&&row[at]);
+            if !own_key.iter().all(is_given) {
+                return None;
+            }
+            None
+        } else {
+            if clauses.len() > 1 || !is_written_beside(bound, clause, *relation) {
+                return None;
+            }
+            let columns = &bound.source(*relation).columns;
+            let names_it = |&at: &usize| {
+                variable(&row[at])?;
+                // Keys are passed as arrays, and PostgreSQL makes one array of arrays.
+                shown_at(at).filter(|_| !columns[at].base_type.ends_with("[]"))
+            };
+            Some(own_key.iter().map(names_it).collect::<Option<Vec<_>>>()?)
+        };
         let is_direct = |&(at, column): &(usize, usize)| {
             !own_key.contains(&column)
                 && !is_unique(bound, *relation, column)
                 && is_only_shown(bound, clauses, *relation, column)
-                && !is_constrained(bound, at)
+                && !is_constrained(bound, at, shared_by.as_deref())
         };
         let shown = clause.head.iter().enumerate();
         let columns = shown
@@ -80,9 +106,10 @@ impl Direct {
             .collect::<Vec<_>>();
         (!columns.is_empty()).then(|| Self {
             clause: clause.clone(),
-            root,
+            place,
             relation: *relation,
             columns,
+            shared_by,
         })
     }
 
@@ -98,7 +125,7 @@ impl Direct {
         matches!(self.clause.head[at], Argument::Constant(_))
     }
 
-    /// The UPDATE of the root's row of a row of the Dejima table with these values, where they are known; its key must be.
+    /// The UPDATE of the base row of a row of the Dejima table with these values, where they are known; its key must be.
     pub(super) fn update(&self, bound: &Bound, asked: &[Option<String>]) -> Update {
         let names = &mut Names::default();
         let mut select = Select::new(bound, &self.clause.variables);
@@ -107,29 +134,59 @@ impl Direct {
         let mut target = String::new();
         for (at, item) in self.clause.items.iter().enumerate() {
             match item {
-                Item::Row(relation, row) if at == self.root => {
+                Item::Row(relation, row) if at == self.place => {
                     let place = select.from.len();
                     let rows = bound.source(*relation).base.sql_name();
                     select.row(*relation, row, &rows, names);
                     target = select.from.remove(place);
                 }
-                _ => {
-                    let one = std::slice::from_ref(item);
-                    let followed = select.items(one, &Now(bound), names);
-                    select = followed.into_iter().next().expect("a table is one part");
-                }
+                _ => select = followed(bound, select, item, names),
             }
         }
+        let values = select.values(bound.program.view, &self.clause.head);
+        let is_only_one = self.shared_by.as_ref().map(|shared_by| {
+            let mut asked = vec![None; values.len()];
+            for &at in shared_by {
+                asked[at] = Some(values[at].clone());
+            }
+            let mut others = self.shown(bound, &asked, names);
+            let key = bound.key();
+            let other = others.values(bound.program.view, &self.clause.head);
+            let alike = key.iter().map(|&at| same(&other[at], &values[at], false));
+            let alike = alike.collect::<Vec<_>>().join(" AND ");
+            others.conditions.push(format!("NOT ({alike})"));
+            // Not as EXISTS: PostgreSQL would join the whole view to the row.
+            format!("(SELECT true{} LIMIT 1) IS NULL", others.rest())
+        });
         Update {
             guard: and(&guard),
-            values: select.values(bound.program.view, &self.clause.head),
+            values,
+            is_only_one,
             target,
             from: select.from,
             conditions: select.conditions,
         }
     }
 
-    /// The oid of the root's base table.
+    /// The rows of the clause with these values, where they are known.
+    pub(super) fn shown<'a>(
+        &'a self,
+        bound: &'a Bound,
+        asked: &[Option<String>],
+        names: &mut Names,
+    ) -> Select<'a> {
+        let mut select = Select::new(bound, &self.clause.variables);
+        select.ask(bound.program.view, &self.clause.head, asked);
+        let items = self.clause.items.iter();
+        items.fold(select, |select, item| followed(bound, select, item, names))
+    }
+
+    /// The values of a row of it.
+    pub(super) fn values(&self, select: &Select<'_>) -> Vec<String> {
+        select.values(select.bound.program.view, &self.clause.head)
+    }
+
+    /// The oid of the base table.
     pub(super) fn base(&self, bound: &Bound) -> u32 {
         bound.source(self.relation).base.oid
     }
@@ -147,8 +204,21 @@ impl Direct {
 }
 
 impl Update {
+    /// What must hold so that one row of the Dejima table alone is concerned, beside these.
+    pub(super) fn of_one(&self, mut conditions: Vec<String>) -> Vec<String> {
+        conditions.extend(self.is_only_one.clone());
+        conditions
+    }
+
     pub(super) fn head(&self) -> String {
         format!("UPDATE {} SET ", self.target)
+    }
+
+    /// FROM and WHERE of a query for its rows.
+    pub(super) fn rest(&self, from: &[String], conditions: &[String]) -> String {
+        let rows = [from, std::slice::from_ref(&self.target), &self.from].concat();
+        let all = [&self.conditions[..], conditions].concat();
+        format!(" FROM {} WHERE {}", rows.join(", "), and(&all))
     }
 
     /// What follows the assignments. More may stand in its FROM, and must hold.
@@ -184,6 +254,16 @@ pub(super) fn check_all(bound: &Bound, rows: &str, asked: &[Option<String>]) -> 
         united(&found),
         literal(bound.table.as_str())
     )
+}
+
+fn followed<'a>(
+    bound: &'a Bound,
+    select: Select<'a>,
+    item: &Item,
+    names: &mut Names,
+) -> Select<'a> {
+    let followed = select.items(std::slice::from_ref(item), &Now(bound), names);
+    followed.into_iter().next().expect("a table is one part")
 }
 
 fn and(conditions: &[String]) -> String {
@@ -237,9 +317,16 @@ fn is_used_once(clause: &Clause, variable: VariableId) -> bool {
     all.filter(|found| *found == variable).count() == 1
 }
 
+/// Whether put writes the table beside the root, and it stands nowhere but here.
+fn is_written_beside(bound: &Bound, clause: &Clause, relation: RelationId) -> bool {
+    let atoms = Atom::all(clause).into_iter();
+    bound.program.written().any(|written| written == relation)
+        && atoms.filter(|atom| atom.relation == relation).count() == 1
+}
+
 /// Whether a constraint of the Dejima table asks for the column, in whichever rows. What asks for other columns only held before,
-/// and so does now.
-fn is_constrained(bound: &Bound, at: usize) -> bool {
+/// and so does now. That rows which share a base row say the same of it is seen to when it is updated.
+fn is_constrained(bound: &Bound, at: usize, shared_by: Option<&[usize]>) -> bool {
     let constraints = bound.program.constraints.iter();
     let mut of_view = constraints.filter(|constraint| constraint.scope == Scope::View);
     of_view.any(|constraint| match &constraint.kind {
@@ -249,7 +336,10 @@ fn is_constrained(bound: &Bound, at: usize) -> bool {
         }
         _ => of_body(&bound.program, &constraint.body, &[])
             .iter()
-            .any(|clause| asks(bound, clause, at)),
+            .any(|clause| {
+                asks(bound, clause, at)
+                    && !shared_by.is_some_and(|by| says_one_thing(bound, clause, at, by))
+            }),
     })
 }
 
@@ -263,4 +353,33 @@ fn asks(bound: &Bound, constraint: &Clause, at: usize) -> bool {
                 Argument::Variable(variable) => !is_used_once(constraint, *variable),
             }
     })
+}
+
+/// Whether a constraint says no more than that two rows which are the same in these columns are the same in that one.
+fn says_one_thing(bound: &Bound, constraint: &Clause, at: usize, shared_by: &[usize]) -> bool {
+    let [
+        Item::Row(first, left),
+        Item::Row(second, right),
+        Item::Test(test),
+    ] = &constraint.items[..]
+    else {
+        return false;
+    };
+    let Expr::Unary(UnaryOperator::Not, test) = test else {
+        return false;
+    };
+    let Expr::Binary(BinaryOperator::Same, one, other) = &**test else {
+        return false;
+    };
+    let (Expr::Variable(one), Expr::Variable(other)) = (&**one, &**other) else {
+        return false;
+    };
+    let differ = [&left[at], &right[at]].map(variable);
+    let is_the_test = differ == [Some(*one), Some(*other)] || differ == [Some(*other), Some(*one)];
+    [*first, *second] == [bound.program.view; 2]
+        && is_the_test
+        && one != other
+        && shared_by
+            .iter()
+            .all(|&by| variable(&left[by]).is_some() && left[by] == right[by])
 }

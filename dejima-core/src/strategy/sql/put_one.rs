@@ -73,10 +73,10 @@ fn attempt(bound: &Bound, direct: &Direct) -> String {
             assignment = assignment(bound, direct, (at, column), HERE),
             tail = update.tail(
                 &[],
-                &[
+                &update.of_one(vec![
                     old_holds(bound, &update, at, HERE),
                     differs(bound, &update, at, HERE)
-                ]
+                ])
             ),
         )
     };
@@ -126,7 +126,7 @@ fn several(bound: &Bound, direct: &Direct) -> String {
          || ' AND (' || array_to_string(ARRAY['false', {differs}], ' OR ') || ')'",
         head = literal(&update.head()),
         assignments = of_new(&|column| assignment(bound, direct, column, GIVEN)),
-        tail = literal(&update.tail(&[], &[])),
+        tail = literal(&update.tail(&[], &update.of_one(vec![]))),
         old_holds = old_holds.join(", "),
         differs = of_new(&|(at, _)| differs(bound, &update, at, GIVEN)),
     )

@@ -14,13 +14,21 @@ fn bound(format: Format, text: &str) -> Bound {
     Bound::as_declared(table, program.into()).expect("types that exist")
 }
 
-/// Whether it is captured as it is shown, and the direct columns of each clause that has any.
+/// Whether it is captured as it is shown, and the direct columns of each base table of each clause that has any, with what shares
+/// its row.
 fn ways(bound: &Bound) -> (bool, Vec<String>) {
     let direct = super::direct::all(bound);
-    let names = direct.iter().map(|direct| {
-        let columns = direct.columns.iter();
-        let names = columns.map(|&(at, _)| bound.schema.columns[at].name.as_str());
+    let list = |positions: Vec<usize>| {
+        let names = positions.iter();
+        let names = names.map(|&at| bound.schema.columns[at].name.as_str());
         names.collect::<Vec<_>>().join(" ")
+    };
+    let names = direct.iter().map(|direct| {
+        let columns = list(direct.columns.iter().map(|&(at, _)| at).collect());
+        match &direct.shared_by {
+            None => columns,
+            Some(by) => format!("{columns} by {}", list(by.clone())),
+        }
     });
     (!super::is_derived(bound), names.collect())
 }
@@ -92,7 +100,29 @@ fn views_go_the_ways_that_say_the_same() {
             &["note"],
         ),
         ("a join that reads", orders("read"), JOIN, false, &["amount note"]),
-        ("a join that writes", orders("write"), JOIN, false, &["amount note"]),
+        ("a join that writes", orders("write"), JOIN, false, &["amount note", "name by customer"]),
+        (
+            "two rows of a table that is written",
+            orders("write").replace("amount int", "amount int, payer int NOT NULL REFERENCES customer"),
+            "SELECT o.id, o.customer, c.name, o.payer, p.name AS payer_name, o.amount FROM orders o JOIN customer c ON o.customer = c.id JOIN customer p ON o.payer = p.id",
+            false,
+            &["amount"],
+        ),
+        (
+            "a table that one part writes and another reads",
+            orders("write") + "CREATE TABLE offers (id int PRIMARY KEY, customer int NOT NULL REFERENCES customer, amount int);",
+            "SELECT 'order' AS kind, o.id, o.customer, c.name, o.amount FROM orders o JOIN customer c ON o.customer = c.id UNION ALL SELECT 'offer', f.id, f.customer, c.name, f.amount FROM offers f JOIN customer c ON f.customer = c.id",
+            false,
+            &["amount", "amount"],
+        ),
+        (
+            "a row that is found by an array",
+            "CREATE TABLE customer (id int[] PRIMARY KEY, name text NOT NULL);
+             CREATE TABLE orders (id int PRIMARY KEY, customer int[] NOT NULL REFERENCES customer, amount int);\n-- put: write customer\n".into(),
+            "SELECT o.id, o.customer, c.name, o.amount FROM orders o JOIN customer c ON o.customer = c.id",
+            false,
+            &["amount"],
+        ),
         (
             "a left join, found or not",
             orders("read"),

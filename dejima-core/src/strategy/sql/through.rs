@@ -16,7 +16,7 @@ use crate::strategy::literal;
 /// Settings of the trigger functions, which make no texts of values. Each setting of a function costs every call of it.
 const PLAIN: &str = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp";
 
-/// Says in a session that a statement has updated its first row: the number of the Dejima table. A mere hint of which way is
+/// Says in a session that a statement has tried its first row: the number of the Dejima table. A mere hint of which way is
 /// shorter; it goes with the statement, and with its savepoint.
 const HINT: &str = "dejima.through";
 
@@ -121,17 +121,25 @@ fn take_row(bound: &Bound) -> String {
         String::new()
     } else {
         format!(
-            "  IF current_setting('{HINT}', true) IS DISTINCT FROM '{id}' AND {function}(OLD, NEW) THEN
+            "  IF current_setting('{HINT}', true) IS DISTINCT FROM '{id}' THEN
+    is_done := {function}(OLD, NEW);
     PERFORM set_config('{HINT}', '{id}', true);
-    RETURN NEW;
+    IF is_done THEN
+      RETURN NEW;
+    END IF;
   END IF;
 ",
             id = bound.id,
             function = through_one::function(bound),
         )
     };
+    let declared = if first.is_empty() {
+        ""
+    } else {
+        "\nDECLARE\n  is_done boolean;"
+    };
     format!(
-        "
+        "{declared}
 BEGIN
 IF TG_OP = 'UPDATE' THEN
   IF OLD *= NEW THEN

@@ -3,7 +3,8 @@
 //! find as the statement saw it stays in the log, for the general way; so does all of it if the base table has rules of its owner's,
 //! with which PostgreSQL does not say which rows it has updated.
 
-use super::direct::{self, Direct};
+use super::direct::{self, Direct, Update};
+use super::select::{Names, hashable};
 use super::through::{are_alike, is_old, log, logged, logged_column};
 use super::through_one::{asked, key_of};
 use crate::strategy::bound::Bound;
@@ -27,8 +28,35 @@ fn new(at: usize) -> String {
     format!("l.{}", logged_column("new", at))
 }
 
+/// The UPDATE of what is logged for a clause, in parts.
+struct Statement {
+    /// What all of the log must be for it.
+    provided: String,
+    head: String,
+    /// What follows the assignments; it gives the places of what is updated.
+    tail: String,
+    /// The values of its parameters.
+    given: String,
+}
+
+/// Rows of the log of which only these direct columns change.
+struct Meant<'a> {
+    bound: &'a Bound,
+    direct: &'a Direct,
+    update: Update,
+    /// The log, under the name `l`.
+    log: String,
+    /// What they are, as they were logged.
+    condition: String,
+}
+
 fn clause(bound: &Bound, direct: &Direct) -> String {
-    let update = direct.update(bound, &asked(bound, direct, &old));
+    let meant = Meant::of(bound, direct);
+    let (log, condition) = (&meant.log, &meant.condition);
+    let statement = match &direct.shared_by {
+        None => meant.each(),
+        Some(shared_by) => meant.together(shared_by),
+    };
     let piece = |&(at, column): &(usize, usize)| {
         format!(
             "CASE WHEN bool_or(NOT {}) THEN {} END",
@@ -37,17 +65,6 @@ fn clause(bound: &Bound, direct: &Direct) -> String {
         )
     };
     let pieces: Vec<_> = direct.columns.iter().map(piece).collect();
-    let log = format!("{} AS l", log(bound));
-    let meant = format!(
-        "{} AND l.has_old AND l.has_new AND {} AND {}",
-        logged(),
-        update.guard,
-        are_alike([&old, &new], &direct.others()),
-    );
-    let tail = update.tail(
-        std::slice::from_ref(&log),
-        &[meant.clone(), is_old(&update.values, &old)],
-    );
     let base = direct.base(bound);
     // A trigger of the base table may have made something else of a row.
     let check = direct::check_all(
@@ -56,10 +73,10 @@ fn clause(bound: &Bound, direct: &Direct) -> String {
         &key_of(bound, &old),
     );
     format!(
-        "SELECT array_remove(ARRAY[{pieces}], NULL) INTO assigned FROM {log} WHERE {meant}
-  AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = {base} AND c.relhasrules);
+        "SELECT array_remove(ARRAY[{pieces}], NULL) INTO assigned FROM {log} WHERE {condition}
+  AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = {base} AND c.relhasrules){provided};
 IF assigned <> '{{}}' THEN
-  EXECUTE {head} || array_to_string(assigned, ', ') || {tail} INTO places;
+  EXECUTE {head} || array_to_string(assigned, ', ') || {tail} INTO places{given};
   IF dejima.is_watched({base}) THEN
     {check}
   END IF;
@@ -67,9 +84,119 @@ IF assigned <> '{{}}' THEN
 END IF;
 ",
         pieces = pieces.join(", "),
-        head = literal(&format!("WITH done AS ({}", update.head())),
-        tail = literal(&format!(
-            "{tail} RETURNING l.ctid AS place) SELECT array_agg(d.place) FROM done AS d"
-        )),
+        provided = statement.provided,
+        head = literal(&statement.head),
+        tail = literal(&statement.tail),
+        given = statement.given,
     )
+}
+
+impl<'a> Meant<'a> {
+    fn of(bound: &'a Bound, direct: &'a Direct) -> Self {
+        let update = direct.update(bound, &asked(bound, direct, &old));
+        let condition = format!(
+            "{} AND l.has_old AND l.has_new AND {} AND {}",
+            logged(),
+            update.guard,
+            are_alike([&old, &new], &direct.others()),
+        );
+        Self {
+            bound,
+            direct,
+            update,
+            log: format!("{} AS l", log(bound)),
+            condition,
+        }
+    }
+
+    /// They are that, and the Dejima table has the old row.
+    fn is_there(&self) -> Vec<String> {
+        let is_old = is_old(&self.update.values, &old);
+        vec![self.condition.clone(), is_old]
+    }
+
+    /// Each row is updated by itself.
+    fn each(&self) -> Statement {
+        let from = std::slice::from_ref(&self.log);
+        let tail = self.update.tail(from, &self.is_there());
+        Statement {
+            provided: String::new(),
+            head: format!("WITH done AS ({}", self.update.head()),
+            tail: format!(
+                "{tail} RETURNING l.ctid AS place) SELECT array_agg(d.place) FROM done AS d"
+            ),
+            given: String::new(),
+        }
+    }
+
+    /// A base row that several rows share is updated by the first of them, for all; each row of the Dejima table may be there once, so
+    /// that they can be counted.
+    fn together(&self, shared_by: &[usize]) -> Statement {
+        let from = ["agreed AS a".to_owned(), self.log.clone()];
+        let first = "l.ctid = a.places[1]".to_owned();
+        let tail = self
+            .update
+            .tail(&from, &[vec![first], self.is_there()].concat());
+        let key: Vec<_> = self.bound.key().into_iter().map(old).collect();
+        let [log, condition] = [&self.log, &self.condition];
+        let shared = shared_by.iter().map(|&at| {
+            format!(
+                "(SELECT array_agg({} ORDER BY l.ctid) FROM {log} WHERE {condition})",
+                old(at)
+            )
+        });
+        Statement {
+            provided: format!(
+                "\n  AND NOT EXISTS (SELECT FROM {log} WHERE {condition} GROUP BY {} HAVING count(*) > 1)",
+                key.join(", ")
+            ),
+            head: format!(
+                "WITH agreed AS ({}), done AS ({}",
+                self.agreed(shared_by),
+                self.update.head()
+            ),
+            tail: format!(
+                "{tail} RETURNING a.places) SELECT array_agg(p) FROM done AS d, unnest(d.places) AS p"
+            ),
+            given: format!(" USING {}", shared.collect::<Vec<_>>().join(", ")),
+        }
+    }
+
+    /// For each base row that rows of the log share, if they give it the same values and the Dejima table has no other rows that
+    /// share it, the places of these rows. The parameters are the base rows' keys, as arrays: PostgreSQL sees how many they are, and
+    /// takes what is in the log for a single row.
+    fn agreed(&self, shared_by: &[usize]) -> String {
+        let (bound, direct) = (self.bound, self.direct);
+        let declared = &bound.program.view().columns;
+        let list = |value: &dyn Fn(usize) -> String| {
+            let values = shared_by.iter().map(|&at| value(at));
+            values.collect::<Vec<_>>().join(", ")
+        };
+        let hashed = |at: usize, value: String| {
+            let column = &declared[at];
+            hashable(&value, &column.sort, column.nullable).unwrap_or(value)
+        };
+        let everything = vec![None; declared.len()];
+        let mut shown = direct.shown(bound, &everything, &mut Names::default());
+        let values = direct.values(&shown);
+        let by = list(&|at| values[at].clone());
+        let given = (1..=shared_by.len()).map(|number| format!("${number}"));
+        let given = given.collect::<Vec<_>>().join(", ");
+        let is_shared = format!("({by}) IN (SELECT * FROM unnest({given}))");
+        shown.conditions.push(is_shared);
+        let assigned = direct.columns.iter().map(|&(at, _)| new(at));
+        // `IS TRUE` keeps PostgreSQL from making a join of it that compares each with each.
+        format!(
+            "SELECT array_agg(l.ctid) AS places{said} GROUP BY {key}, {assigned}
+  HAVING (({said_key}, count(*)) IN (SELECT {shown_key}, count(*){shown} GROUP BY {by})) IS TRUE",
+            said = self
+                .update
+                .rest(std::slice::from_ref(&self.log), &self.is_there()),
+            key = list(&old),
+            assigned = assigned.collect::<Vec<_>>().join(", "),
+            said_key = list(&|at| hashed(at, old(at))),
+            shown_key = list(&|at| hashed(at, values[at].clone())),
+            shown = shown.rest(),
+        )
+    }
 }

@@ -93,7 +93,7 @@ fn attempt(bound: &Bound, direct: &Direct) -> String {
             alike = are_alike([&old, &new], &others),
             head = update.head(),
             assignment = direct.assignment(bound, column, &new(at)),
-            tail = update.tail(&[], &[is_old(&update.values, &old)]),
+            tail = update.tail(&[], &update.of_one(vec![is_old(&update.values, &old)])),
         )
     };
     let branches: String = direct.columns.iter().map(branch).collect();
@@ -132,6 +132,6 @@ fn several(bound: &Bound, direct: &Direct, here: [&Cells<'_>; 2]) -> String {
         "{} || array_to_string(ARRAY[{}], ', ') || {}",
         literal(&update.head()),
         pieces.join(", "),
-        literal(&update.tail(&[], &[is_old(&update.values, &old)])),
+        literal(&update.tail(&[], &update.of_one(vec![is_old(&update.values, &old)]))),
     )
 }

@@ -3,6 +3,7 @@
 mod capture;
 mod in_place;
 mod put;
+mod shared_row;
 mod view;
 mod view_many;
 
