@@ -51,6 +51,10 @@ pub const VERSION: i32 = 11;
 /// Sessions for what must never wait behind open transactions: finishing others is what makes them end.
 const CONTROL_SESSIONS: usize = 4;
 
+/// Constants in conditions mean the same when a Dejima table is made and when its rows are captured and put (sql/README.md).
+const VALUE_SETTINGS: &str = "-c DateStyle=ISO,YMD -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=3 \
+    -c bytea_output=hex -c lc_monetary=C -c xmloption=content -c array_nulls=on";
+
 /// These sessions run a handful of statements with keys for parameters: planned once, by index, whatever size the
 /// tables had then.
 const CONTROL_SETTINGS: &str = "-c synchronous_commit=on -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
@@ -97,8 +101,10 @@ impl Database {
         config.application_name(&application);
         let place = place(&config);
         let wait = Duration::from_millis(options.lock_wait_ms_max);
-        let transactions = pool(&config, options.pool, wait);
         let extra = config.get_options().unwrap_or_default();
+        let extra = format!("{extra} {VALUE_SETTINGS}");
+        config.options(&extra);
+        let transactions = pool(&config, options.pool, wait);
         config.options(format!("{extra} {CONTROL_SETTINGS}"));
         let control = pool(&config, CONTROL_SESSIONS, wait.max(Duration::from_secs(5)));
         let inner = Inner {

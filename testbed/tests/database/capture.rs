@@ -376,6 +376,88 @@ async fn values_are_told_in_one_form_whatever_the_session_says() {
     assert_eq!(bed.told(0), [("T".into(), row(&first), row(&second))]);
 }
 
+/// Each type by itself: a base table of which nothing depends on settings is captured with fewer of them.
+#[tokio::test]
+async fn values_are_told_in_one_form_whatever_else_is_told() {
+    const VALUES: [(&str, &str); 26] = [
+        ("smallint", "'-1'"),
+        ("integer", "'7'"),
+        ("bigint", "'9223372036854775807'"),
+        ("numeric", "'1.50'"),
+        ("boolean", "'t'"),
+        ("text", "'a b'"),
+        ("varchar(9)", "'a''b'"),
+        ("character(3)", "'a'"),
+        ("bpchar", "'a'"),
+        ("name", "'n'"),
+        ("uuid", "'00000000-0000-0000-0000-00000000000A'"),
+        ("real", "'0.1'"),
+        ("double precision", "'0.30000000000000004'"),
+        ("date", "'2026-03-04'"),
+        ("timestamp", "'2026-03-04 05:06'"),
+        ("timestamptz", "'2026-03-04 05:06+09'"),
+        ("timetz", "'05:06+09'"),
+        ("interval", "'1 day 2 hours'"),
+        ("bytea", "decode('005cff', 'hex')"),
+        ("point", "'(0.1,0.30000000000000004)'"),
+        ("date[]", "'{2026-03-04}'"),
+        ("double precision[]", "'{0.30000000000000004}'"),
+        ("daterange", "'[2026-03-04,2026-04-04)'"),
+        ("tstzrange", "'[2026-03-04 05:06+09,)'"),
+        ("day", "'2026-03-04'"),
+        ("jsonb", "'{\"a\": 1.0}'"),
+    ];
+    let tables = VALUES.iter().enumerate();
+    let tables = tables.map(|(at, (name, _))| {
+        format!(
+            "CREATE TABLE t{at} (id integer PRIMARY KEY, v {name}); CREATE TABLE w{at} (v {name});"
+        )
+    });
+    // A condition reads its constants under settings, too, whatever it shows, and whatever the server's are.
+    let more = "CREATE TABLE shown (id integer PRIMARY KEY, d date, s timestamptz);
+        DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET DateStyle = ''German, DMY''; ALTER DATABASE %1$I SET TimeZone = ''Asia/Tokyo''', current_database()); END $$";
+    let tables = format!(
+        "CREATE DOMAIN day AS date; {} {more}",
+        tables.collect::<String>()
+    );
+    let bed = bed("forms_alone", &tables).await;
+    let declaration = |name: String, base_table: String, columns: &[&str]| json!({"name": name, "base_table": base_table, "key": ["id"], "columns": columns});
+    let each = |at: usize| declaration(format!("T{at}"), format!("public.t{at}"), &["id", "v"]);
+    let mut all: Vec<_> = (0..VALUES.len()).map(each).collect();
+    let mut shown = declaration("Shown".into(), "public.shown".into(), &["id"]);
+    shown["where"] = json!("d >= '20-11-12' AND s >= '2020-01-01 12:00'");
+    all.push(shown);
+    bed.share(json!(all)).await;
+    let client = bed.client().await;
+    let settings = "SET DateStyle = 'German, DMY'; SET TimeZone = 'Asia/Tokyo'; SET extra_float_digits = -15; SET IntervalStyle = 'iso_8601'; SET bytea_output = 'escape'";
+    let inserts = VALUES.iter().enumerate();
+    let inserts = inserts.map(|(at, (_, value))| {
+        format!("INSERT INTO w{at} VALUES ({value}); INSERT INTO t{at} VALUES (1, {value});")
+    });
+    let inserts = inserts.collect::<String>();
+    // In a session that said nothing yet: a plan is kept as it was made.
+    let sql = format!(
+        "{settings}; BEGIN; INSERT INTO shown VALUES (1, '01.01.2019', '01.01.2021'), (2, '01.01.2021', '01.01.2020 20:00'), (3, '01.01.2021', '01.01.2020 22:00'); {inserts} COMMIT"
+    );
+    client.batch_execute(&sql).await.expect("it is shared");
+    let expected = (0..VALUES.len()).map(|at| {
+        let fixed = "SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET extra_float_digits = 3; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'";
+        let text = bed.admin(&format!("{fixed}; SELECT v::text FROM w{at}"));
+        (format!("T{at}"), None, row(&["1", &text]))
+    });
+    let expected: Vec<_> = expected.collect();
+    let told = bed.told(0);
+    let (of_condition, mut told): (Vec<_>, Vec<_>) =
+        told.into_iter().partition(|(table, ..)| table == "Shown");
+    assert_eq!(of_condition, [("Shown".into(), None, row(&["3"]))]);
+    assert_eq!(
+        bed.admin("SELECT string_agg(id::text, ' ') FROM dejima_tables.\"Shown\""),
+        "3"
+    );
+    told.sort_by_key(|(table, ..)| table[1..].parse::<usize>().ok());
+    assert_eq!(told, expected);
+}
+
 #[tokio::test]
 async fn truncate_that_would_remove_unseen_rows_is_refused() {
     let bed = bed("truncates", T).await;

@@ -42,6 +42,21 @@ impl Shown {
     }
 }
 
+/// Types whose values have the same text whatever the settings.
+const PLAIN: [&str; 11] = [
+    "smallint",
+    "integer",
+    "bigint",
+    "numeric",
+    "boolean",
+    "text",
+    "character varying",
+    "character",
+    "bpchar",
+    "name",
+    "uuid",
+];
+
 /// A log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Log {
@@ -93,6 +108,21 @@ impl Logged<'_> {
             }
             Self::Source(..) => None,
         }
+    }
+
+    /// Whether all that is computed of a row is the text of values that have only one.
+    pub(super) fn is_plain(&self) -> bool {
+        let columns = self.columns();
+        let texts = self.texts();
+        let is_column = |text: &String| {
+            let of = |column: &BaseColumn| text_of(&identifier(&column.name), column);
+            columns.iter().any(|column| *text == of(column))
+        };
+        self.shown().is_none()
+            && texts.iter().all(is_column)
+            && columns
+                .iter()
+                .all(|column| PLAIN.contains(&column.base_type.as_str()))
     }
 
     /// For each value that is logged of a row its text, in SQL over the base table's columns.

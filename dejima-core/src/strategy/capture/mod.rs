@@ -22,14 +22,24 @@ pub(super) const SECTION_ROWS_MAX: u32 = 64;
 /// text may have 1 GiB.
 pub(super) const SECTION_BYTES: u32 = 1 << 20;
 
+/// Settings of a function that makes texts only of values that have one text each: a setting costs every statement.
+const PINNED_FOR_PLAIN: &str =
+    "SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off";
+
 /// Creates the functions and triggers for one base table and all that is logged of it.
 pub(super) fn create(base: &BaseTable, logged: &[Logged<'_>]) -> String {
     let log = |source| log(source, base, logged);
+    let pinned = if logged.iter().all(Logged::is_plain) {
+        PINNED_FOR_PLAIN
+    } else {
+        PINNED
+    };
+    let function = |event, statements: String| function(base, event, pinned, &statements);
     let triggers = [
-        function(base, "insert", &log(&Source::New)),
-        function(base, "update", &log(&Source::Both)),
-        function(base, "delete", &log(&Source::Old("dejima_old"))),
-        function(base, "truncate", &log_truncated(base, logged)),
+        function("insert", log(&Source::New)),
+        function("update", log(&Source::Both)),
+        function("delete", log(&Source::Old("dejima_old"))),
+        function("truncate", log_truncated(base, logged)),
         format!(
             "SELECT dejima.make_capture_triggers({0}, p.relation) FROM (SELECT DISTINCT relation FROM dejima.capture_points({0})) AS p",
             base.oid
@@ -55,7 +65,7 @@ fn function_name(oid: u32, event: &str) -> String {
 }
 
 /// A trigger function for the base table and all its partitions: a row has the same names in each.
-fn function(base: &BaseTable, event: &str, statements: &str) -> String {
+fn function(base: &BaseTable, event: &str, pinned: &str, statements: &str) -> String {
     let name = function_name(base.oid, event);
     // The sections of a large statement are gathered side by side in memory.
     // A plan made for one changed row must do for ten thousand: the sections of old and new rows are paired by a hash,
@@ -70,7 +80,7 @@ fn function(base: &BaseTable, event: &str, statements: &str) -> String {
          IF \"dejima sections\" > 0 THEN\n  PERFORM dejima.open_transaction();\nEND IF;\nRETURN NULL;\nEND\n"
     );
     format!(
-        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {PINNED} SET work_mem = '64MB' {planner} AS {};\n\
+        "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {pinned} SET work_mem = '64MB' {planner} AS {};\n\
          REVOKE ALL ON FUNCTION {name}() FROM PUBLIC",
         literal(&body),
     )
