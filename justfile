@@ -32,9 +32,9 @@ bench:
 capture-bench:
     cargo bench --locked --package dejima-peer --bench capture
 
-# The same for strategies: each claim, the figure, and whether it holds; fails if one does not. One turn takes about a quarter of an hour.
-strategy-bench TURNS="3":
-    cargo bench --locked --package dejima-peer --bench capture -- {{TURNS}} strategies
+# The same for strategies, all or that of a NAME: each claim, the figure, and whether it holds; fails if one does not. One turn takes about four minutes.
+strategy-bench TURNS="3" NAME="":
+    cargo bench --locked --package dejima-peer --bench capture -- {{TURNS}} strategies {{NAME}}
 
 # Load, deaths, hangs and partitions at random for MINUTES.
 soak MINUTES="40":

@@ -1,10 +1,10 @@
 //! What sharing costs a database beside the same statements on a table that is not shared: CPU of the client's session at
 //! the origin, and heap-only updates and WAL at a participant.
 //!
-//! `cargo bench -p dejima-peer --bench capture -- [TURNS] [alone | strategies]`: how often each measurement is taken (default
-//! 3); the medians are printed. `alone` leaves out what needs other peers; `strategies` measures the strategies of `strategies/`
-//! instead, says which claims hold, and fails if one does not (a turn takes about a quarter of an hour). CPU time is what /proc says of the session's process, so
-//! waiting for other peers does not count.
+//! `cargo bench -p dejima-peer --bench capture -- [TURNS] [alone | strategies [NAME]]`: how often each measurement is taken
+//! (default 3); the medians are printed. `alone` leaves out what needs other peers; `strategies` measures strategies
+//! instead, all or that of this name, says which claims hold, and fails if one does not (a turn of all takes about four
+//! minutes). CPU time is what /proc says of the session's process, so waiting for other peers does not count.
 
 mod alone;
 mod measure;
@@ -19,8 +19,12 @@ async fn main() -> measure::Result<()> {
     let turns = arguments.iter().find_map(|argument| argument.parse().ok());
     let turns = turns.unwrap_or(3);
     println!("a database whose peer answers at once (fsync on)");
-    if arguments.iter().any(|argument| argument == "strategies") {
-        return strategies::measure(turns).await;
+    let mut rest = arguments
+        .iter()
+        .skip_while(|argument| *argument != "strategies");
+    if rest.next().is_some() {
+        let name = rest.find(|argument| !argument.starts_with("--"));
+        return strategies::measure(turns, name.map(String::as_str)).await;
     }
     origin::measure(turns).await?;
     if arguments.iter().any(|argument| argument == "alone") {

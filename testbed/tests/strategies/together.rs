@@ -47,11 +47,30 @@ pub(crate) async fn check(database: &mut TestDatabase) -> Outcome<()> {
     let order = "INSERT INTO public.orders (id, customer, amount, state) VALUES (1, 5, 0, 'new')";
     let sale = |name: &str| row(&["1", "5", name, "0.00"]);
     let customer = "INSERT INTO public.customer (id, name, country) VALUES (5, 'old', 'JP')";
+    // Several statements are derived one after the other, and locked before.
+    let twice =
+        "UPDATE public.customer SET name = 'newer'; UPDATE public.customer SET name = 'new'";
     let write = [
         Meeting {
             first: name,
             second: order,
             captured: [(vec![], vec![]), (vec![], sale("new"))],
+        },
+        Meeting {
+            first: twice,
+            second: order,
+            captured: [(vec![], vec![]), (vec![], sale("new"))],
+        },
+        Meeting {
+            first: order,
+            second: twice,
+            captured: [
+                (vec![], sale("old")),
+                (
+                    [sale("newer"), sale("old")].concat(),
+                    [sale("new"), sale("newer")].concat(),
+                ),
+            ],
         },
         Meeting {
             first: order,

@@ -11,7 +11,7 @@ use super::alone;
 use super::before::{Was, changes};
 use super::family::{self, FAMILIES, needs_families};
 use super::get::{Now, asked_by_key, get_clauses, key_columns, shown, united, view_columns};
-use super::in_place::{self, NOW, Rows, STATEMENT, WAS};
+use super::in_place::{self, NOW, Rows, STATEMENT, STATEMENTS_MAX, WAS};
 use super::keys::keys;
 use super::sections::Changed;
 use super::select::{Names, Select, Tables};
@@ -32,7 +32,11 @@ pub(super) fn create(bound: &Bound) -> String {
             arguments,
             ..
         } = worked;
-        let settings = size.settings();
+        // Those for few rows are settings of what calls it.
+        let settings = match size {
+            Size::Few => "",
+            Size::Many => size.settings(),
+        };
         format!(
             "CREATE OR REPLACE FUNCTION {function}_{suffix}({arguments}) RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
              REVOKE ALL ON FUNCTION {function}_{suffix}({arguments}) FROM PUBLIC;\n",
@@ -103,6 +107,9 @@ fn worked(bound: &Bound) -> Vec<Worked> {
         found.push(in_place(Rows::One, Size::Few));
         for size in [Size::Few, Size::Many] {
             found.push(in_place(Rows::Logged(size), size));
+            if in_place::locks(bound, relation) {
+                found.push(in_place(Rows::All(size), size));
+            }
             let lock = family::lock_alone(bound, relation);
             let body = self::body(bound, &lock, &log_alone(bound, relation));
             found.push(worked(format!("{relation}_{}", size.suffix()), size, body));
@@ -127,16 +134,6 @@ fn choose(bound: &Bound) -> String {
         let cases: String = tables.iter().map(of_table).collect();
         format!("CASE {cases}WHEN true THEN false END")
     };
-    let few_statements = format!(
-        "CASE {}WHEN true THEN 0 END",
-        tables
-            .iter()
-            .map(|&relation| {
-                let max = in_place::statements_max(bound, relation);
-                format!("WHEN first = {relation} THEN {max} ")
-            })
-            .collect::<String>()
-    );
     let alone: String = tables
         .iter()
         .map(|&relation| choose_alone(bound, relation))
@@ -171,7 +168,7 @@ ELSE
   SELECT sum(greatest(array_length(p.old, 2), array_length(p.new, 2))), CASE WHEN min(p.relation) = max(p.relation) THEN min(p.relation) END,
     count(DISTINCT p.statement), count(p.old) = count(*) AND count(p.new) = count(*) AND min(p.depth) = max(p.depth)
   INTO changed, first, statements, are_updates FROM dejima.pending AS p WHERE {logged};
-  IF are_updates AND statements <= ({few_statements}) THEN
+  IF are_updates AND statements <= {STATEMENTS_MAX} THEN
     SELECT bool_and({many}) INTO is_in_place FROM dejima.pending AS p WHERE {logged};
   END IF;
 END IF;
@@ -180,7 +177,6 @@ is_few := sections < 3 AND changed <= {FEW_ROWS_MAX};
 ",
         one = steady(WAS, NOW),
         many = steady("p.old", "p.new"),
-        few_statements = few_statements,
         logged = logged(bound),
     )
 }
@@ -201,13 +197,22 @@ fn choose_alone(bound: &Bound, relation: RelationId) -> String {
     } else {
         format!("NOT ({may_be_wide})")
     };
+    let lock = if in_place::locks(bound, relation) {
+        format!(
+            "  IF is_few THEN\n    PERFORM {}();\n  ELSE\n    PERFORM {}();\n  END IF;\n",
+            function(Rows::All(Size::Few)),
+            function(Rows::All(Size::Many)),
+        )
+    } else {
+        String::new()
+    };
     format!(
         "WHEN {relation} THEN
 IF is_in_place AND sections = 1 AND changed = 1 AND {fits} THEN
   PERFORM {one}({WAS}, {NOW});
 ELSIF is_in_place THEN
   is_few := is_few AND NOT ({may_be_wide});
-  FOR {STATEMENT} IN SELECT DISTINCT p.statement FROM dejima.pending AS p WHERE {logged} ORDER BY 1 LOOP
+{lock}  FOR {STATEMENT} IN SELECT DISTINCT p.statement FROM dejima.pending AS p WHERE {logged} ORDER BY 1 LOOP
     IF is_few THEN
       PERFORM {few}({STATEMENT});
     ELSE

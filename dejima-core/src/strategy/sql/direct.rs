@@ -11,8 +11,10 @@
 //!
 //! The table written is the UPDATE's own, so that PostgreSQL looks at its row once more when it had to wait for it.
 
+use std::collections::BTreeSet;
+
 use super::alone::all_variables;
-use super::get::{Now, get_clauses, shown, united};
+use super::get::{Now, get_clauses, logged_columns, shown, source_columns, united};
 use super::occurrence::Atom;
 use super::select::{Names, Select, same};
 use super::unfold::{Clause, Item, of_body};
@@ -41,6 +43,8 @@ pub(super) struct Update {
     pub(super) values: Vec<String>,
     /// No other row of the Dejima table shares the base row.
     is_only_one: Option<String>,
+    /// The base row.
+    name: String,
     target: String,
     from: Vec<String>,
     conditions: Vec<String>,
@@ -131,13 +135,13 @@ impl Direct {
         let mut select = Select::new(bound, &self.clause.variables);
         select.ask(bound.program.view, &self.clause.head, asked);
         let guard = std::mem::take(&mut select.conditions);
-        let mut target = String::new();
+        let (mut target, mut name) = (String::new(), String::new());
         for (at, item) in self.clause.items.iter().enumerate() {
             match item {
                 Item::Row(relation, row) if at == self.place => {
                     let place = select.from.len();
                     let rows = bound.source(*relation).base.sql_name();
-                    select.row(*relation, row, &rows, names);
+                    name = select.row(*relation, row, &rows, names);
                     target = select.from.remove(place);
                 }
                 _ => select = followed(bound, select, item, names),
@@ -162,13 +166,33 @@ impl Direct {
             guard: and(&guard),
             values,
             is_only_one,
+            name,
             target,
             from: select.from,
             conditions: select.conditions,
         }
     }
 
-    /// The rows of the clause with these values, where they are known.
+    /// What is joined to the base row, if it says all by which rows share one, and nothing else of the base row. (The key is the root's.)
+    fn beside(&self) -> Option<Vec<Item>> {
+        let Item::Row(_, row) = &self.clause.items[self.place] else {
+            return None;
+        };
+        let items = self.clause.items.iter().enumerate();
+        let others = items.filter(|(at, _)| *at != self.place);
+        let others: Vec<Item> = others.map(|(_, item)| item.clone()).collect();
+        let of_rows = others.iter().filter(|item| matches!(item, Item::Row(..)));
+        let named: BTreeSet<VariableId> = of_rows.flat_map(all_variables).collect();
+        let asked: BTreeSet<VariableId> = others.iter().flat_map(all_variables).collect();
+        let shared_by = self.shared_by.iter().flatten();
+        let by = shared_by.filter_map(|&at| variable(&self.clause.head[at]));
+        let by: BTreeSet<VariableId> = by.collect();
+        let own: BTreeSet<VariableId> = row.iter().filter_map(variable).collect();
+        let is_enough = by.is_subset(&named) && own.difference(&by).all(|v| !asked.contains(v));
+        is_enough.then_some(others)
+    }
+
+    /// The rows that share base rows with these values, where they are known.
     pub(super) fn shown<'a>(
         &'a self,
         bound: &'a Bound,
@@ -177,13 +201,28 @@ impl Direct {
     ) -> Select<'a> {
         let mut select = Select::new(bound, &self.clause.variables);
         select.ask(bound.program.view, &self.clause.head, asked);
-        let items = self.clause.items.iter();
+        let items = self.beside();
+        let items = items.as_ref().unwrap_or(&self.clause.items).iter();
         items.fold(select, |select, item| followed(bound, select, item, names))
     }
 
     /// The values of a row of it.
     pub(super) fn values(&self, select: &Select<'_>) -> Vec<String> {
         select.values(select.bound.program.view, &self.clause.head)
+    }
+
+    /// The columns of the base row that mean something: its key, in order, and the others.
+    pub(super) fn columns_of(&self, bound: &Bound, update: &Update) -> [Vec<String>; 2] {
+        let source = bound.source(self.relation);
+        let key = source.key.clone().unwrap_or_default();
+        let others = logged_columns(bound, self.relation).into_iter();
+        let others = others.filter(|at| !key.contains(at)).collect();
+        [key, others].map(|positions| {
+            let columns = source_columns(source, &positions).into_iter();
+            columns
+                .map(|column| format!("{}.{column}", update.name))
+                .collect()
+        })
     }
 
     /// The oid of the base table.

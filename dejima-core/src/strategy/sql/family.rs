@@ -36,9 +36,10 @@ pub(super) const DECLARED: &str = "DECLARE
 /// Locks the families of all that changed, and again if it had to wait, for then there may be others.
 fn lock(bound: &Bound, size: Size, logged: &str) -> String {
     let changes = changes(bound, None, logged);
-    let mut hashes = hashes(bound, &Ever(bound, size), &|_, _, changed| {
+    let hashes = hashes(bound, &Ever(bound, size), &|_, _, changed| {
         Some(net(changed.relation))
     });
+    let mut hashes = selects(hashes);
     hashes.push(hash_of_keys(bound));
     lock_all(
         bound,
@@ -50,18 +51,34 @@ fn lock(bound: &Bound, size: Size, logged: &str) -> String {
     )
 }
 
-/// The same if only one base table changed, and in place (`in_place`): these rows of it.
-pub(super) fn lock_in_place(bound: &Bound, relation: RelationId, rows: &str) -> String {
+/// The same if only one base table changed, and in place (`in_place`): these rows of it, or this one. With its variables.
+pub(super) fn lock_in_place(
+    bound: &Bound,
+    relation: RelationId,
+    rows: &str,
+    is_one: bool,
+) -> (&'static str, String) {
     let of_changed = |clause: &Clause, atoms: &[Atom], changed: &Atom| {
         let is_meant =
             changed.relation == relation && !alone::stands(bound, clause, atoms, changed);
         is_meant.then(|| rows.to_owned())
     };
     let hashes = hashes(bound, &Now(bound), &of_changed);
-    if hashes.is_empty() {
-        return String::new();
+    match &hashes[..] {
+        [] => ("", String::new()),
+        // Nobody can make it another number: it is the same after a wait.
+        [hash] if is_one && hash.is_of_row => {
+            let lock = format!(
+                "UPDATE dejima.family AS f SET touched = f.touched + 1
+WHERE f.dejima_table = {} AND f.number = (SELECT (h.hash & {})::integer FROM ({}) AS h(hash));",
+                bound.id,
+                FAMILIES - 1,
+                hash.select
+            );
+            ("", lock)
+        }
+        _ => (DECLARED, lock_all(bound, "", &selects(hashes))),
     }
-    lock_all(bound, "", &hashes)
 }
 
 /// The same if only one base table changed (`alone`): who changes a row of the Dejima table's at the same time shares with it what
@@ -75,7 +92,7 @@ pub(super) fn lock_alone(bound: &Bound, relation: RelationId) -> String {
         return String::new();
     }
     let changes = changes(bound, Some(relation), &logged(bound));
-    lock_all(bound, &format!("WITH {changes}"), &hashes)
+    lock_all(bound, &format!("WITH {changes}"), &selects(hashes))
 }
 
 fn lock_all(bound: &Bound, with: &str, hashes: &[String]) -> String {
@@ -127,10 +144,21 @@ fn hash_of_keys(bound: &Bound) -> String {
 /// The rows of an atom that changed, if they are meant.
 type OfChanged<'a> = dyn Fn(&Clause, &[Atom], &Atom) -> Option<String> + 'a;
 
+/// Numbers of values by which changed rows are joined.
+struct Hash {
+    select: String,
+    /// One of each changed row, by itself.
+    is_of_row: bool,
+}
+
+fn selects(hashes: Vec<Hash>) -> Vec<String> {
+    hashes.into_iter().map(|hash| hash.select).collect()
+}
+
 /// For all values by which changed rows are joined, a number.
-fn hashes(bound: &Bound, tables: &dyn Tables, of_changed: &OfChanged<'_>) -> Vec<String> {
+fn hashes(bound: &Bound, tables: &dyn Tables, of_changed: &OfChanged<'_>) -> Vec<Hash> {
     let names = &mut Names::default();
-    let mut selects = Vec::new();
+    let mut found = Vec::new();
     for (rule, clause) in get_clauses(bound).iter().enumerate() {
         let atoms = Atom::all(clause);
         let joins = join_variables(&atoms);
@@ -149,15 +177,17 @@ fn hashes(bound: &Bound, tables: &dyn Tables, of_changed: &OfChanged<'_>) -> Vec
                 if new.is_empty() {
                     continue;
                 }
+                let is_of_row = way.len() == 1 && new.len() == 1;
                 let seen = Seen::of(bound, clause, &atoms, changed, &rows, names);
                 let others = way.into_iter().filter(|&number| number != changed.number);
                 for seen in seen.along(others, tables, names) {
-                    selects.push(hash_of(rule, clause, &new, &seen));
+                    let select = hash_of(rule, clause, &new, &seen);
+                    found.push(Hash { select, is_of_row });
                 }
             }
         }
     }
-    selects
+    found
 }
 
 /// The numbers of the values that these variables have.

@@ -4,7 +4,7 @@
 
 use super::alone;
 use super::derive::logged;
-use super::family::{DECLARED, lock_in_place};
+use super::family::lock_in_place;
 use super::get::{get_clauses, logged_columns};
 use super::occurrence::Atom;
 use super::sections::{Changed, Sections};
@@ -91,6 +91,8 @@ pub(super) enum Rows {
     One,
     /// In `dejima.pending` under the number in the variable `STATEMENT`; so many.
     Logged(Size),
+    /// All that are there.
+    All(Size),
 }
 
 impl Rows {
@@ -102,12 +104,13 @@ impl Rows {
                 "text[], text[]",
             ],
             Self::Logged(_) => ["\"dejima statement\" bigint", "bigint"],
+            Self::All(_) => ["", ""],
         }
     }
 
     pub(super) fn logged(self, bound: &Bound) -> String {
         match self {
-            Self::One => logged(bound),
+            Self::One | Self::All(_) => logged(bound),
             Self::Logged(_) => format!("{} AND p.statement = {STATEMENT}", logged(bound)),
         }
     }
@@ -116,7 +119,7 @@ impl Rows {
     pub(super) fn more(self) -> &'static str {
         match self {
             Self::Logged(Size::Many) => ", i.section AS \"dejima section\"",
-            Self::One | Self::Logged(Size::Few) => "",
+            Self::One | Self::Logged(Size::Few) | Self::All(_) => "",
         }
     }
 }
@@ -127,42 +130,48 @@ pub(super) const NOW: &str = "\"dejima now\"";
 /// The number of a statement in `dejima.pending`.
 pub(super) const STATEMENT: &str = "\"dejima statement\"";
 
-const STATEMENTS_MAX: u32 = 8;
+/// How many statements are followed one after the other. Each is a look-up of its own; of many all together cost less. (Those that
+/// a trigger ran are logged before the statement that fired it, and so stand in no order.)
+pub(super) const STATEMENTS_MAX: u32 = 8;
 
 /// The end of the name of the function that does the work.
 pub(super) fn suffix(relation: RelationId, rows: Rows) -> String {
     match rows {
         Rows::One => format!("{relation}_in_place_one"),
         Rows::Logged(size) => format!("{relation}_in_place_{}", size.suffix()),
+        Rows::All(size) => format!("{relation}_in_place_lock_{}", size.suffix()),
     }
 }
 
-/// The function that does the work.
+/// The function that does the work. What several statements changed is locked before, all at once.
 pub(super) fn body(bound: &Bound, relation: RelationId, of: Rows) -> String {
     let columns = Columns::of(bound, relation);
-    let lock = lock_in_place(bound, relation, &rows(bound, relation, &columns, of));
-    let declared = if lock.is_empty() { "" } else { DECLARED };
-    let delete = format!(
-        "DELETE FROM dejima.pending AS p WHERE {};",
-        of.logged(bound)
-    );
-    let log = log(bound, relation, &columns, of);
-    format!("\n#variable_conflict use_column\n{declared}BEGIN\n{lock}\n{log}\n{delete}\nEND\n")
+    let (declared, locked) = match of {
+        Rows::Logged(_) => ("", String::new()),
+        Rows::One | Rows::All(_) => {
+            let rows = rows(bound, relation, &columns, of);
+            lock_in_place(bound, relation, &rows, of == Rows::One)
+        }
+    };
+    let logged = match of {
+        Rows::All(_) => String::new(),
+        Rows::One | Rows::Logged(_) => format!(
+            "{}\nDELETE FROM dejima.pending AS p WHERE {};\n",
+            log(bound, relation, &columns, of),
+            of.logged(bound)
+        ),
+    };
+    format!("\n#variable_conflict use_column\n{declared}BEGIN\n{locked}\n{logged}END\n")
 }
 
-/// How many statements are followed one after the other. Each is a look-up of its own; of many all together cost less. Families are
-/// locked all at once, in order. (Those that a trigger ran are logged before the statement that fired it, and so stand in no order.)
-pub(super) fn statements_max(bound: &Bound, relation: RelationId) -> u32 {
+/// Whether families are to be locked, before rows are looked up.
+pub(super) fn locks(bound: &Bound, relation: RelationId) -> bool {
     let locks = |clause: &Clause| {
         let atoms = Atom::all(clause);
         let mut changed = atoms.iter().filter(|atom| atom.relation == relation);
         changed.any(|atom| !alone::stands(bound, clause, &atoms, atom))
     };
-    if get_clauses(bound).iter().any(locks) {
-        1
-    } else {
-        STATEMENTS_MAX
-    }
+    get_clauses(bound).iter().any(locks)
 }
 
 /// Whether rows of base tables may be so wide that even few of them are no section. Those that changed are no wider than a section
@@ -235,10 +244,10 @@ LIMIT {rows_max} + 1) AS r HAVING count(*) BETWEEN 1 AND {rows_max};"
                         logged(bound)
                     )
                 }
-                Rows::Logged(_) => STATEMENT.to_owned(),
+                Rows::Logged(_) | Rows::All(_) => STATEMENT.to_owned(),
             },
         ),
-        Rows::Logged(Size::Many) => {
+        Rows::Logged(Size::Many) | Rows::All(_) => {
             let others = (0..count).filter(|&at| differs[at]);
             let cells = (0..count).map(|at| format!("old{at}"));
             let cells = cells.chain(others.map(|at| format!("new{at}")));

@@ -167,13 +167,29 @@ pub(super) fn logged(bound: &Bound) -> BTreeMap<RelationId, Vec<Logged<'_>>> {
 /// Creates `dejima.derive`, which finds what the rows logged of base tables change in the Dejima tables of programs, and logs
 /// that in their place.
 pub(super) fn create_dispatcher(programs: &[Bound]) -> String {
+    let derived: Vec<_> = programs.iter().filter(|bound| is_derived(bound)).collect();
     let derive = |bound: &Bound| format!("PERFORM {}();\n", derive_function(bound));
-    let derived = programs.iter().filter(|bound| is_derived(bound));
-    let body: String = derived.map(derive).collect();
+    let case = |bound: &&Bound| format!("WHEN {} THEN {}", bound.id, derive(bound));
+    let (settings, body) = match &derived[..] {
+        [] => ("", "\nBEGIN\nEND\n".to_owned()),
+        [one] => (
+            Size::Few.settings(),
+            format!("\nBEGIN\n{}END\n", derive(one)),
+        ),
+        // In one order, as each locks what others may lock.
+        _ => (
+            Size::Few.settings(),
+            format!(
+                "\nDECLARE\n  changed integer;\nBEGIN\nFOR changed IN SELECT DISTINCT p.dejima_table FROM dejima.pending AS p \
+                 WHERE p.xid = pg_current_xact_id() ORDER BY 1 LOOP\nCASE changed\n{}END CASE;\nEND LOOP;\nEND\n",
+                derived.iter().map(case).collect::<String>()
+            ),
+        ),
+    };
     format!(
-        "CREATE OR REPLACE FUNCTION dejima.derive() RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS {};\n\
+        "CREATE OR REPLACE FUNCTION dejima.derive() RETURNS void LANGUAGE plpgsql {settings} AS {};\n\
          REVOKE ALL ON FUNCTION dejima.derive() FROM PUBLIC",
-        literal(&format!("\nBEGIN\n{body}END\n"))
+        literal(&body)
     )
 }
 

@@ -21,7 +21,7 @@ pub(super) fn rows(bound: &Bound, relation: RelationId, columns: &Columns, of: R
         let column = &source.columns[at];
         let value = match of {
             Rows::One => format!("{variable}[{}][1]", columns.place(at)),
-            Rows::Logged(_) => format!("i.cell{cell}"),
+            Rows::Logged(_) | Rows::All(_) => format!("i.cell{cell}"),
         };
         let name = if variable == WAS {
             was(column)

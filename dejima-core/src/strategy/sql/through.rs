@@ -123,7 +123,7 @@ fn take_row(bound: &Bound) -> String {
         format!(
             "  IF current_setting('{HINT}', true) IS DISTINCT FROM '{id}' THEN
     is_done := {function}(OLD, NEW);
-    PERFORM set_config('{HINT}', '{id}', true);
+    hint := set_config('{HINT}', '{id}', true);
     IF is_done THEN
       RETURN NEW;
     END IF;
@@ -136,7 +136,7 @@ fn take_row(bound: &Bound) -> String {
     let declared = if first.is_empty() {
         ""
     } else {
-        "\nDECLARE\n  is_done boolean;"
+        "\nDECLARE\n  is_done boolean;\n  hint text;"
     };
     format!(
         "{declared}
@@ -187,15 +187,15 @@ fn same_image(left: &str, right: &str) -> String {
 /// Most statements leave nothing to put.
 fn end_statement(bound: &Bound) -> String {
     let hint = if direct::all(bound).is_empty() {
-        String::new()
+        "BEGIN\n".to_owned()
     } else {
         format!(
-            "IF current_setting('{HINT}', true) <> '' THEN\n  PERFORM set_config('{HINT}', '', true);\nEND IF;\n"
+            "DECLARE\n  hint text := current_setting('{HINT}', true);\nBEGIN\n\
+             IF hint <> '' THEN\n  hint := set_config('{HINT}', '', true);\nEND IF;\n"
         )
     };
     format!(
         "
-BEGIN
 {hint}IF EXISTS (SELECT FROM {log} AS l WHERE l.xid = pg_current_xact_id_if_assigned() AND l.depth = pg_trigger_depth()) THEN
   PERFORM {put}();
 END IF;

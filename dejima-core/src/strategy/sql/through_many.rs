@@ -129,22 +129,25 @@ impl<'a> Meant<'a> {
         }
     }
 
-    /// A base row that several rows share is updated by the first of them, for all; each row of the Dejima table may be there once, so
-    /// that they can be counted.
+    /// A base row that several rows share is updated once for all that share it, if they give it the same values and the Dejima table
+    /// has no others; each may be asked for once, so that they can be counted. What else is known of the base row goes with
+    /// it: who had to wait for it looks again.
     fn together(&self, shared_by: &[usize]) -> Statement {
-        let from = ["agreed AS a".to_owned(), self.log.clone()];
-        let first = "l.ctid = a.places[1]".to_owned();
-        let tail = self
-            .update
-            .tail(&from, &[vec![first], self.is_there()].concat());
-        let key: Vec<_> = self.bound.key().into_iter().map(old).collect();
+        let (bound, direct) = (self.bound, self.direct);
         let [log, condition] = [&self.log, &self.condition];
+        let key = bound.key().into_iter().map(old).collect::<Vec<_>>();
         let shared = shared_by.iter().map(|&at| {
-            format!(
-                "(SELECT array_agg({} ORDER BY l.ctid) FROM {log} WHERE {condition})",
-                old(at)
-            )
+            let value = old(at);
+            format!("(SELECT array_agg({value} ORDER BY l.ctid) FROM {log} WHERE {condition})")
         });
+        let [keys, others] = direct.columns_of(bound, &self.update);
+        let found = keys.iter().zip(shared_by);
+        let found = found.map(|(column, &at)| format!("{column} = {}", old(at)));
+        let is_same = others
+            .iter()
+            .enumerate()
+            .map(|(at, column)| format!("record_image_eq(ROW({column}), ROW(l.is_{at}))"));
+        let found = found.chain(is_same).collect::<Vec<_>>();
         Statement {
             provided: format!(
                 "\n  AND NOT EXISTS (SELECT FROM {log} WHERE {condition} GROUP BY {} HAVING count(*) > 1)",
@@ -152,20 +155,21 @@ impl<'a> Meant<'a> {
             ),
             head: format!(
                 "WITH agreed AS ({}), done AS ({}",
-                self.agreed(shared_by),
+                self.agreed(shared_by, &others),
                 self.update.head()
             ),
             tail: format!(
-                "{tail} RETURNING a.places) SELECT array_agg(p) FROM done AS d, unnest(d.places) AS p"
+                " FROM agreed AS l WHERE {} RETURNING l.places) SELECT array_agg(p) FROM done AS d, unnest(d.places) AS p",
+                found.join(" AND ")
             ),
             given: format!(" USING {}", shared.collect::<Vec<_>>().join(", ")),
         }
     }
 
-    /// For each base row that rows of the log share, if they give it the same values and the Dejima table has no other rows that
-    /// share it, the places of these rows. The parameters are the base rows' keys, as arrays: PostgreSQL sees how many they are, and
-    /// takes what is in the log for a single row.
-    fn agreed(&self, shared_by: &[usize]) -> String {
+    /// The base rows: under which key, what they are to be, what else is known of them, and the places in the log of the rows that share
+    /// each. The parameters are their keys, as arrays: PostgreSQL sees how many they are, and takes what is in the log for
+    /// a single row.
+    fn agreed(&self, shared_by: &[usize], others: &[String]) -> String {
         let (bound, direct) = (self.bound, self.direct);
         let declared = &bound.program.view().columns;
         let list = |value: &dyn Fn(usize) -> String| {
@@ -176,24 +180,33 @@ impl<'a> Meant<'a> {
             let column = &declared[at];
             hashable(&value, &column.sort, column.nullable).unwrap_or(value)
         };
-        let everything = vec![None; declared.len()];
-        let mut shown = direct.shown(bound, &everything, &mut Names::default());
+        let mut shown = direct.shown(bound, &vec![None; declared.len()], &mut Names::default());
         let values = direct.values(&shown);
         let by = list(&|at| values[at].clone());
         let given = (1..=shared_by.len()).map(|number| format!("${number}"));
         let given = given.collect::<Vec<_>>().join(", ");
-        let is_shared = format!("({by}) IN (SELECT * FROM unnest({given}))");
-        shown.conditions.push(is_shared);
+        shown
+            .conditions
+            .push(format!("({by}) IN (SELECT * FROM unnest({given}))"));
+        let known = others.iter().enumerate();
+        let known = known.map(|(at, column)| format!("{column} AS is_{at}"));
         let assigned = direct.columns.iter().map(|&(at, _)| new(at));
+        let kept = shared_by.iter().map(|&at| old(at)).chain(assigned);
+        let kept: Vec<_> = kept.collect();
         // `IS TRUE` keeps PostgreSQL from making a join of it that compares each with each.
         format!(
-            "SELECT array_agg(l.ctid) AS places{said} GROUP BY {key}, {assigned}
+            "SELECT {selected}, array_agg(l.ctid) AS places{said} GROUP BY {grouped}
   HAVING (({said_key}, count(*)) IN (SELECT {shown_key}, count(*){shown} GROUP BY {by})) IS TRUE",
+            selected = kept
+                .iter()
+                .cloned()
+                .chain(known)
+                .collect::<Vec<_>>()
+                .join(", "),
             said = self
                 .update
                 .rest(std::slice::from_ref(&self.log), &self.is_there()),
-            key = list(&old),
-            assigned = assigned.collect::<Vec<_>>().join(", "),
+            grouped = [kept, others.to_vec()].concat().join(", "),
             said_key = list(&|at| hashed(at, old(at))),
             shown_key = list(&|at| hashed(at, values[at].clone())),
             shown = shown.rest(),

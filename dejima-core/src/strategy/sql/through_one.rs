@@ -97,17 +97,25 @@ fn attempt(bound: &Bound, direct: &Direct) -> String {
         )
     };
     let branches: String = direct.columns.iter().map(branch).collect();
-    format!(
-        "IF done = 0 AND {guard} THEN
-  {branches}IF {alike} THEN
+    let several = format!(
+        "IF {alike} THEN
     EXECUTE {execute} USING old, new;
     GET DIAGNOSTICS done = ROW_COUNT;
-  END IF;
+  END IF;",
+        alike = are_alike([&old, &new], &direct.others()),
+        execute = several(bound, direct, [&old, &new]),
+    );
+    // Of a single column all is said.
+    let branches = match direct.columns.len() {
+        1 => branches.trim_end_matches("ELS").to_owned() + "END IF;",
+        _ => branches + &several,
+    };
+    format!(
+        "IF done = 0 AND {guard} THEN
+  {branches}
 END IF;
 ",
         guard = update.guard,
-        alike = are_alike([&old, &new], &direct.others()),
-        execute = several(bound, direct, [&old, &new]),
     )
 }
 

@@ -158,6 +158,34 @@ async fn several_updates_are_derived_in_their_order() {
             .replace('\'', "");
         assert_eq!(found, expected, "{statements}");
     }
+    // So are those of a table that many rows show, and no other row beside them.
+    let names = |names: &[&str]| {
+        let update = |name: &&str| format!("UPDATE client SET name = '{name}' WHERE id = 1;");
+        names.iter().map(update).collect::<String>()
+    };
+    bed.admin("INSERT INTO client VALUES (2, 'Bo'); INSERT INTO sale VALUES (400, 2, 0)");
+    let steps = "SELECT string_agg(rows || ' ' || old || ' -> ' || new, ', ' ORDER BY statement) FROM (
+          SELECT d.statement, count(*) AS rows, o.image[3] AS old, n.image[3] AS new
+          FROM dejima.delta AS d, dejima.rows(d.old, NULL) AS o(image), dejima.rows(d.new, d.old) AS n(image)
+          WHERE d.xid = pg_current_xact_id() AND o.image[1] = n.image[1] GROUP BY 1, 3, 4) AS s";
+    for (statements, expected) in [
+        (names(&["a", "b"]), "300 Ann -> a, 300 a -> b"),
+        (names(&["a", "a", "Ann"]), "300 Ann -> a, 300 a -> Ann"),
+        (
+            names(&["1", "2", "3", "4", "5", "6", "7", "8", "9"]),
+            "300 Ann -> 9",
+        ),
+        (
+            "UPDATE client SET name = 'x' WHERE id = 2; UPDATE client SET name = 'y' WHERE id = 2;"
+                .into(),
+            "1 Bo -> x, 1 x -> y",
+        ),
+    ] {
+        let all = format!("BEGIN; {statements} SELECT dejima.derive(); {steps}; ROLLBACK");
+        let (mut found, _) = run(&client, &all).await;
+        let found = found.pop().expect("a row").replace('\'', "");
+        assert_eq!(found, expected, "{statements}");
+    }
     // The rows of more statements are added up.
     let each = "SELECT count(*) || ' of ' || count(DISTINCT d.statement) FROM dejima.delta AS d, dejima.rows(d.new, d.old)
         WHERE d.xid = pg_current_xact_id()";

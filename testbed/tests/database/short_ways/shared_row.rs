@@ -7,7 +7,7 @@ use dejima_core::strategy::check::random::Random;
 use dejima_core::transaction::Answer;
 use dejima_testbed::until_somebody_waits;
 
-use super::{forget_the_general_way, run, shared, tables, told, update};
+use super::{SALES, forget_the_general_way, run, shared, tables, told, update};
 use crate::bed::{Bed, apply, bed, commit, images, programmed, refused, said};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -95,6 +95,32 @@ async fn rows_that_share_one_write_it_once_for_all() {
     let sql = format!("UPDATE {T} SET name = 'z' WHERE buyer >= 49");
     assert_eq!(run(&owner, &sql).await.1, 4);
     assert_eq!(ways(&bed), "buyer 1, buyer 1");
+}
+
+/// The shared row leads to another one, which is only read; it is found by two columns.
+#[tokio::test]
+async fn a_shared_row_may_lead_to_another() {
+    const TOURS: &str = "CREATE TABLE town (id integer PRIMARY KEY, mayor text NOT NULL);
+        CREATE TABLE guide (land text, id integer, name text NOT NULL, town integer NOT NULL REFERENCES town, PRIMARY KEY (land, id));
+        CREATE TABLE tour (id integer PRIMARY KEY, land text NOT NULL, guide integer NOT NULL, FOREIGN KEY (land, guide) REFERENCES guide);
+        -- put: write guide
+        -- put: read town
+        CREATE VIEW \"Tours\" AS SELECT u.id, u.land, u.guide, g.name, g.town, t.mayor FROM tour u
+          JOIN guide g ON u.land = g.land AND u.guide = g.id JOIN town t ON g.town = t.id";
+    let rows = "INSERT INTO town SELECT i, 'm' FROM generate_series(1, 3) AS i;
+        INSERT INTO guide SELECT l, i, 'n', 1 + i % 3 FROM (VALUES ('a'), ('b')) AS v(l), generate_series(1, 4) AS i;
+        INSERT INTO tour SELECT row_number() OVER (), land, id FROM guide, generate_series(1, 2)";
+    let (bed, _database) = shared("short_shared_leads", &[TOURS], rows).await;
+    forget_the_general_way(&bed);
+    let owner = bed.session("postgres").await;
+    let sql =
+        "UPDATE dejima_tables.\"Tours\" SET name = land || guide WHERE land = 'a' OR guide = 4";
+    assert_eq!(run(&owner, sql).await.1, 10);
+    assert_eq!(bed.told(0).len(), 10);
+    assert_eq!(
+        bed.admin("SELECT count(*) FROM guide WHERE name = CASE WHEN land = 'a' OR id = 4 THEN land || id ELSE 'n' END"),
+        "8"
+    );
 }
 
 #[tokio::test]
@@ -252,6 +278,27 @@ async fn a_new_row_meets_the_new_name() {
     let all: Vec<_> = (0..2).flat_map(|round| bed.told(round)).collect();
     let new = told("Deals", &[], &["102", "1", "x", "t", "0"]);
     assert!(all.contains(&new), "{all:?}");
+}
+
+/// What one transaction changes of several Dejima tables is derived for each.
+#[tokio::test]
+async fn several_dejima_tables_change_in_one_transaction() {
+    let rows = format!(
+        "{}; INSERT INTO client VALUES (1, 'Ann'); INSERT INTO sale VALUES (1, 1, 5, 'x', 'h')",
+        sold(1, 1)
+    );
+    let (bed, _database) = shared("short_shared_several", &[DEALS, SALES], &rows).await;
+    let owner = bed.session("postgres").await;
+    let sql = format!("BEGIN; UPDATE {T} SET name = 'x'; UPDATE sale SET pieces = 6; COMMIT");
+    owner.batch_execute(&sql).await.expect("it is shared");
+    let mut told_of: Vec<_> = bed.told(0).into_iter().map(|(table, ..)| table).collect();
+    told_of.sort();
+    assert_eq!(told_of, ["Deals", "Sales"]);
+    owner
+        .batch_execute("UPDATE sale SET hidden = 'y'")
+        .await
+        .expect("it concerns nobody");
+    assert_eq!(bed.told(0), []);
 }
 
 /// Random statements against what they say: an UPDATE is taken if all rows of a buyer say the same of him in the end, and is then what
