@@ -246,10 +246,9 @@ impl Report {
 
     async fn many(&mut self, alone: &Alone, way: &Way<'_>, room: Room, turns: usize) -> Result<()> {
         let client = alone.client().await?;
-        // The claim is about tables as PostgreSQL makes them.
-        let (pages, max) = match room {
-            Room::Left => ("room on each page", None),
-            Room::None => ("pages full", Some(MANY_MAX)),
+        let pages = match room {
+            Room::Left => "room on each page",
+            Room::None => "pages full",
         };
         let mut for_a_row = vec![];
         for rows in MANY {
@@ -271,7 +270,7 @@ impl Report {
             self.say(
                 &format!("  {rows} rows to plain, {pages}"),
                 ratio(ours, plain),
-                max,
+                Some(MANY_MAX),
                 "x",
             );
             for_a_row.push(ours / rows as f64);
